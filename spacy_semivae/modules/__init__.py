@@ -1,0 +1,1 @@
+"""Pure PyTorch modules: tensors in, tensors out; nothing here knows spaCy or Thinc."""

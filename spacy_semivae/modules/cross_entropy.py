@@ -1,0 +1,70 @@
+"""Softmax cross-entropy over a large vocabulary without the full table of logits.
+
+The backward pass is written by hand: with `P` the softmax and `g` the incoming gradient,
+`dX = g * (P @ W - W[target])` and `dW = (g * (P - onehot))^T @ X`. The unscaled `dX` comes out of
+the forward pass, so a fixed output matrix (static vectors) needs every logit only once.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHUNK_BYTES = 2**24  # of one block of logits: it should stay in a CPU's cache hierarchy
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, X: Tensor, W: Tensor, targets: Tensor, rows: int) -> Tensor:
+        losses = X.new_empty(len(X))
+        log_Z = X.new_empty(len(X))
+        unit_dX = torch.empty_like(X) if ctx.needs_input_grad[0] else None
+        for start in range(0, len(X), rows):
+            block = slice(start, start + rows)
+            logits = X[block] @ W.T  # (rows, V)
+            chosen = logits.gather(1, targets[block, None])[:, 0]
+            peak = logits.amax(1, keepdim=True)
+            P = logits.sub_(peak).exp_()  # unnormalised: one pass of exp serves loss and gradient
+            Z = P.sum(1, keepdim=True)
+            log_Z[block] = (Z.log() + peak)[:, 0]
+            losses[block] = log_Z[block] - chosen
+            if unit_dX is not None:
+                unit_dX[block] = (P @ W).div_(Z) - W.index_select(0, targets[block])
+        ctx.rows = rows
+        ctx.save_for_backward(X, W, targets, log_Z, unit_dX)
+        return losses
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (g,) = grads
+        X, W, targets, log_Z, unit_dX = ctx.saved_tensors
+        dX = None if unit_dX is None else unit_dX * g[:, None]
+        dW = None
+        if ctx.needs_input_grad[1]:
+            dW = torch.zeros_like(W)
+            for start in range(0, len(X), ctx.rows):
+                block = slice(start, start + ctx.rows)
+                P = (X[block] @ W.T).sub_(log_Z[block, None]).exp_()
+                dW.addmm_(P.mul_(g[block, None]).T, X[block])
+            dW.index_add_(0, targets, X * -g[:, None])
+        return dX, dW, None, None
+
+
+def cross_entropy(X: Tensor, W: Tensor, targets: Tensor, rows: int | None = None) -> Tensor:
+    """Give -log softmax(X W^T)[target] for each token.
+
+    X (Tensor): Predicted embeddings, float, (T, E).
+    W (Tensor): Output matrix, fixed or trained (tied or not), (V, E).
+    targets (Tensor): Word ids, int64, (T,).
+    rows (int | None): Tokens whose logits are held at once; None chooses by memory.
+    RETURNS (Tensor): Nats per token, (T,). Second derivatives raise.
+    RAISES (ValueError): When the shapes do not fit.
+    """
+    if X.ndim != 2 or W.ndim != 2 or X.shape[1] != W.shape[1] or targets.shape != X.shape[:1]:
+        raise ValueError(
+            "cross_entropy needs X (T, E), W (V, E) and targets (T,), but got "
+            f"{tuple(X.shape)}, {tuple(W.shape)} and {tuple(targets.shape)}"
+        )
+    rows = rows or max(1, CHUNK_BYTES // (W.shape[0] * W.element_size()))
+    return _CrossEntropy.apply(X, W, targets, rows)

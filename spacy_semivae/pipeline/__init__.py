@@ -1,0 +1,1 @@
+"""The spaCy components: the only modules that know Examples, losses and optimizers."""

@@ -1,0 +1,397 @@
+"""The base of every component here: one update for labelled, partly labelled and raw Docs.
+
+A subclass says how Examples become a training batch and which weight each loss term has; the
+base initializes, updates, clips, counts steps, reports every term and stores.
+"""
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+import srsly
+import torch
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer, set_dropout_rate
+from thinc.types import Ragged
+
+from ..labels import SpanLabels, TokenLabels
+from ..layers.shim import clip_gradients
+from ..layers.words import count_words
+
+SAMPLE = 10  # Docs that a model sees to infer its shapes
+
+
+class SemiSupervisedPipe(TrainablePipe):
+    """A trainable component that learns from any mixture of annotation.
+
+    vocab (Vocab): The shared vocabulary.
+    model (Model): Docs to scores (Ragged), or a training batch to named loss terms.
+    name (str): The component's name in the pipeline.
+    scheme (TokenLabels | SpanLabels): How labels become classes and back.
+    max_grad_norm (float): Joint norm of all gradients at most; 0 for no clipping.
+    overwrite (bool): Whether predictions replace annotation that a Doc has.
+    store_probabilities (bool): Keep each token's class probabilities, (N, C), in
+        `doc.user_data["<name>_probabilities"]`.
+    scorer (Callable | None): Scores Examples.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        scheme: TokenLabels | SpanLabels,
+        max_grad_norm: float,
+        overwrite: bool,
+        store_probabilities: bool,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ) -> None:
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.scheme = scheme
+        self.max_grad_norm = max_grad_norm
+        self.overwrite = overwrite
+        self.store_probabilities = store_probabilities
+        self.scorer = scorer
+        self.cfg: dict[str, Any] = {"labels": [], "step": 0}
+
+    # What a subclass says
+
+    def make_batch(self, examples: Sequence[Example]) -> Any:
+        """Bring Examples into the form that the model learns from.
+
+        examples (Sequence[Example]): Labelled, partly labelled and raw Examples.
+        RETURNS (Any): The model's training batch.
+        """
+        raise NotImplementedError
+
+    def weights(self) -> dict[str, float]:
+        """Give the weight of every loss term at the present step.
+
+        RETURNS (dict[str, float]): Weights by term.
+        """
+        raise NotImplementedError
+
+    def is_labeled(self, example: Example) -> bool:
+        """Tell whether the reference Doc has any label for this component.
+
+        example (Example): The Example.
+        RETURNS (bool): False for raw text.
+        """
+        raise NotImplementedError
+
+    def decode(self, scores: Ragged) -> list[Any]:
+        """Choose the classes.
+
+        scores (Ragged): Logits, (T, C).
+        RETURNS (list[ndarray]): Class ids of each Doc, (N,).
+        """
+        raise NotImplementedError
+
+    def set_vocabulary(self, counts: Counter[str], n_labeled: int) -> None:
+        """Prepare what depends on all Docs, before the model is initialized.
+
+        counts (Counter[str]): Occurrences of token texts in labelled and raw Docs.
+        n_labeled (int): Labelled Docs.
+        """
+        for node in self.model.walk():
+            if "set_vocabulary" in node.attrs:
+                node.attrs["set_vocabulary"](node, counts, self.vocab)
+
+    def after_backprop(self, batch: Any, result: Any) -> None:
+        """Take note of an update before the weights change.
+
+        batch (Any): What `make_batch` gave.
+        result (Any): What the model gave.
+        """
+
+    # Labels
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of their classes."""
+        return tuple(self.cfg["labels"])
+
+    @property
+    def label_data(self) -> list[str]:
+        """The labels, as `spacy init labels` stores them for `initialize`."""
+        return list(self.cfg["labels"])
+
+    def add_label(self, label: str) -> int:
+        """Add a label, also after training: its class starts at zero weights.
+
+        label (str): The label.
+        RETURNS (int): 1, or 0 when it was there before.
+        """
+        if not self.scheme.add(label):
+            return 0
+        self.cfg["labels"].append(label)
+        self.vocab.strings.add(label)
+        if self.model.has_dim("nO"):
+            self.model.attrs["resize_output"](self.model, len(self.scheme.names))
+        return 1
+
+    def _set_labels(self) -> None:
+        for label in self.cfg["labels"]:
+            self.scheme.add(label)
+            self.vocab.strings.add(label)
+
+    # Training
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        """Choose labels and vocabularies and build the model's weights.
+
+        get_examples (Callable): Gives labelled Examples, and raw ones for the vocabularies.
+        nlp (Language | None): The pipeline.
+        labels (Sequence[str] | None): The labels; None takes them from the Examples.
+        RAISES (ValueError): Without labels, or without a Doc that has a token.
+        """
+        validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
+        survey = Survey(self.is_labeled)
+        found = self.scheme.collect(survey.watch(get_examples()))
+        for label in found if labels is None else labels:
+            self.add_label(label)
+        if not self.labels:
+            raise ValueError(
+                f"Component '{self.name}' needs labels, but none of {survey.docs} Docs is "
+                "annotated: check the training corpus, or set [initialize.components."
+                f"{self.name}.labels]"
+            )
+        if not survey.sample:
+            raise ValueError(f"Component '{self.name}' was given no Doc with a token")
+        self.set_vocabulary(survey.counts, survey.labeled)
+        if not self.model.has_dim("nO"):
+            self.model.set_dim("nO", len(self.scheme.names))
+        self.model.initialize(X=survey.sample)
+        self.cfg["step"] = 0
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch of any mixture.
+
+        examples (Iterable[Example]): Labelled, partly labelled and raw Examples.
+        drop (float): The dropout rate.
+        sgd (Optimizer | None): Updates the weights at once when given.
+        losses (dict | None): Gains the weighted sum under the component's name, and every term
+            under "<name>_<term>", in nats.
+        RETURNS (dict[str, float]): The losses.
+        RAISES (FloatingPointError): When a term is not finite.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        if not any(len(eg.predicted) for eg in examples):
+            return losses
+        set_dropout_rate(self.model, drop)
+        batch = self.make_batch(examples)
+        result, backprop = self.model.begin_update(batch)
+        weights = self.weights()
+        self._check_finite(result.terms)
+        backprop(weights)
+        self.after_backprop(batch, result)
+        for term, value in result.terms.items():
+            key = f"{self.name}_{term}"
+            losses[key] = losses.get(key, 0.0) + value
+            losses[self.name] += weights[term] * value
+        if sgd not in (None, False):
+            self.finish_update(sgd)  # type: ignore[arg-type]
+        return losses
+
+    def evaluate_terms(self, docs: Iterable[Doc]) -> dict[str, float]:
+        """Measure the loss terms of raw text at the posterior means, without learning.
+
+        docs (Iterable[Doc]): Docs held out from training; their annotation is not used.
+        RETURNS (dict[str, float]): Terms in nats per token, of this one batch.
+        """
+        examples = [Example(doc, Doc(doc.vocab, [t.text for t in doc])) for doc in docs]
+        result, _ = self.model(self.make_batch(examples), is_train=False)
+        return result.terms
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Clip the gradients by their joint norm and update the weights.
+
+        sgd (Optimizer): The optimizer.
+        RAISES (FloatingPointError): When a gradient is not finite.
+        """
+        try:
+            clip_gradients(self.model, self.max_grad_norm)
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                f"Component '{self.name}', step {self.cfg['step']}: {error}"
+            ) from None
+        super().finish_update(sgd)
+        self.cfg["step"] += 1
+
+    def _check_finite(self, terms: dict[str, float]) -> None:
+        for term, value in terms.items():
+            if not numpy.isfinite(value):
+                raise FloatingPointError(
+                    f"Component '{self.name}', step {self.cfg['step']}: loss term '{term}' is "
+                    f"{value}. Lower the learning rate or check the vectors for NaN"
+                )
+
+    # Prediction
+
+    def predict(self, docs: Iterable[Doc]) -> Ragged:
+        """Score every class of every token.
+
+        docs (Iterable[Doc]): The Docs, not changed.
+        RETURNS (Ragged): Logits, (T, C).
+        """
+        docs = list(docs)
+        if multiprocessing.parent_process() is not None:
+            # threads started before a fork would be waited for without end
+            torch.set_num_threads(1)
+        if not any(len(doc) for doc in docs):
+            ops = self.model.ops
+            return Ragged(ops.alloc2f(0, len(self.scheme.names)), ops.alloc1i(len(docs)))
+        return self.model.predict(docs)
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Ragged) -> None:
+        """Write the predicted labels to Docs.
+
+        docs (Iterable[Doc]): The Docs.
+        scores (Ragged): What `predict` gave.
+        """
+        docs = list(docs)
+        for doc, ids in zip(docs, self.decode(scores)):
+            self.scheme.annotate(doc, ids, overwrite=self.overwrite)
+        if self.store_probabilities:
+            for doc, probabilities in zip(docs, self._probabilities(scores)):
+                doc.user_data[f"{self.name}_probabilities"] = probabilities
+
+    def predict_probabilities(self, docs: Iterable[Doc]) -> list[Any]:
+        """Give the probability of every class of every token.
+
+        docs (Iterable[Doc]): The Docs, not changed.
+        RETURNS (list[ndarray]): One array a Doc, (N, C), columns as `scheme.names`.
+        """
+        return self._probabilities(self.predict(docs))
+
+    def _probabilities(self, scores: Ragged) -> list[Any]:
+        Y = self.model.ops.softmax(scores.dataXd)
+        return [self.model.ops.to_numpy(y) for y in split(Y, scores)]
+
+    # Storage
+
+    def prune(self) -> None:
+        """Remove what only training needs; predictions stay the same to the bit."""
+        self.model.attrs["prune"](self.model)
+
+    def extra_state(self) -> dict[str, tuple[Callable[[], bytes], Callable[[bytes], Any]]]:
+        """Name what the component stores beside its model.
+
+        RETURNS (dict): By name, a function that serializes and one that loads.
+        """
+        return {}
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Serialize the component.
+
+        exclude (Iterable[str]): Parts to leave out.
+        RETURNS (bytes): The component.
+        """
+        extra = {k: dump() for k, (dump, _) in self.extra_state().items() if k not in exclude}
+        return srsly.msgpack_dumps({"pipe": super().to_bytes(exclude=exclude), "extra": extra})
+
+    def from_bytes(
+        self, bytes_data: bytes, *, exclude: Iterable[str] = ()
+    ) -> "SemiSupervisedPipe":
+        """Load what `to_bytes` gave.
+
+        bytes_data (bytes): The component.
+        exclude (Iterable[str]): Parts to leave out.
+        RETURNS (SemiSupervisedPipe): This component.
+        """
+        message = srsly.msgpack_loads(bytes_data)
+        super().from_bytes(message["pipe"], exclude=exclude)
+        self._set_labels()
+        for name, (_, load) in self.extra_state().items():
+            if name not in exclude and name in message["extra"]:
+                load(message["extra"][name])
+        return self
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save the component.
+
+        path (str | Path): A folder.
+        exclude (Iterable[str]): Parts to leave out.
+        """
+        super().to_disk(path, exclude=exclude)
+        for name, (dump, _) in self.extra_state().items():
+            if name not in exclude:
+                (Path(path) / name).write_bytes(dump())
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "SemiSupervisedPipe":
+        """Load what `to_disk` saved.
+
+        path (str | Path): The folder.
+        exclude (Iterable[str]): Parts to leave out.
+        RETURNS (SemiSupervisedPipe): This component.
+        """
+        super().from_disk(path, exclude=exclude)
+        self._set_labels()
+        for name, (_, load) in self.extra_state().items():
+            if name not in exclude and (Path(path) / name).exists():
+                load((Path(path) / name).read_bytes())
+        return self
+
+
+class Survey:
+    """What one pass over the Examples tells: token counts, labelled Docs, a sample.
+
+    is_labeled (Callable): Tells labelled Examples from raw ones.
+    """
+
+    def __init__(self, is_labeled: Callable[[Example], bool]) -> None:
+        self.is_labeled = is_labeled
+        self.counts: Counter[str] = Counter()
+        self.docs = self.labeled = 0
+        self.sample: list[Doc] = []
+
+    def watch(self, examples: Iterable[Example]) -> Iterator[Example]:
+        """Pass Examples on and take note of them.
+
+        examples (Iterable[Example]): The Examples.
+        YIELDS (Example): The same ones.
+        """
+        for example in examples:
+            self.docs += 1
+            self.labeled += self.is_labeled(example)
+            self.counts.update(count_words([example.predicted]))
+            if len(example.predicted) and len(self.sample) < SAMPLE:
+                self.sample.append(example.predicted)
+            yield example
+
+
+def split(Y: Any, scores: Ragged) -> list[Any]:
+    """Cut flat rows into Docs.
+
+    Y (ndarray): Rows, (T, ...).
+    scores (Ragged): Gives the Docs' lengths.
+    RETURNS (list[ndarray]): One array a Doc, (N, ...).
+    """
+    ends = numpy.cumsum([0, *scores.lengths.tolist()]).tolist()
+    return [Y[start:end] for start, end in zip(ends, ends[1:])]

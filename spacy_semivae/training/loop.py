@@ -1,0 +1,236 @@
+"""The training loop: labelled and raw batches side by side, one joint update a step.
+
+Like spaCy's own it is a generator; saving, logging and evaluation stand outside of it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from timeit import default_timer as timer
+from typing import Any
+
+from spacy.language import Language
+from spacy.training import Example
+from spacy.training.loop import subdivide_batch
+from thinc.api import Optimizer
+
+from ..pipeline.base import SemiSupervisedPipe
+from ..pipeline.weights import Weight, WeightSetting
+
+Evaluate = Callable[[], tuple[float, dict[str, Any]]]
+Batches = Iterable[tuple[int, Sequence[Example]]]
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """The settings of [training] that steer the loop."""
+
+    dropout: WeightSetting = 0.1
+    accumulate_gradient: int = 1
+    patience: int = 1600
+    max_steps: int = 20000
+    eval_frequency: int = 200
+    frozen: Sequence[str] = ()
+    annotating: Sequence[str] = ()
+    before_update: Callable[[Language, dict[str, Any]], None] | None = None
+
+
+@dataclass
+class Progress:
+    """What a run has done so far."""
+
+    step: int = 0
+    epoch: int = 0
+    labeled: int = 0
+    unlabeled: int = 0
+    words: int = 0
+    losses: dict[str, float] = field(default_factory=dict)
+    results: list[tuple[float, int]] = field(default_factory=list)
+
+    def best_step(self) -> int:
+        """Give the first step with the best score.
+
+        RETURNS (int): The step, 0 before any evaluation.
+        """
+        best = max(((score, -step) for score, step in self.results), default=(0.0, 0))
+        return -best[1]
+
+
+def train_steps(
+    nlp: Language,
+    optimizer: Optimizer,
+    labeled: Batches,
+    unlabeled: Iterator[Sequence[Example]] | None,
+    evaluate: Evaluate,
+    settings: LoopSettings,
+) -> Iterator[tuple[Sequence[Example], dict[str, Any], bool | None]]:
+    """Train until evaluations stop improving.
+
+    nlp (Language): The initialized pipeline.
+    optimizer (Optimizer): Updates every component.
+    labeled (Batches): Epoch and labelled batch of each step.
+    unlabeled (Iterator | None): Raw batches without end; None trains on labels alone.
+    evaluate (Evaluate): Gives main score and all scores on the dev corpus.
+    settings (LoopSettings): When to evaluate and stop, what to leave alone.
+    YIELDS (tuple): The batch, a report as spaCy's loggers read it, and whether this is the best
+        evaluation so far (None: there was none at this step).
+    """
+    dropout = Weight("dropout", settings.dropout)
+    progress, start = Progress(), timer()
+    for epoch, batch in labeled:
+        raw = next(unlabeled) if unlabeled is not None else []
+        if settings.before_update:
+            settings.before_update(nlp, {"step": progress.step, "epoch": epoch})
+        drop = dropout.at(progress.step)
+        for part, raw_part in zip_batches(batch, raw, settings.accumulate_gradient):
+            update(nlp, part, raw_part, drop=drop, losses=progress.losses, settings=settings)
+        finish_update(nlp, optimizer, settings.frozen)
+        progress.step += 1
+        progress.epoch = epoch
+        progress.labeled += len(batch)
+        progress.unlabeled += len(raw)
+        progress.words += sum(len(eg) for eg in (*batch, *raw))
+        info, is_best = report(nlp, optimizer, progress, evaluate, settings, timer() - start)
+        yield [*batch, *raw], info, is_best
+        if is_best is not None:
+            progress.losses = {}
+        waited = progress.step - progress.best_step()
+        if settings.max_steps and progress.step >= settings.max_steps:
+            break
+        if progress.results and settings.patience and waited >= settings.patience:
+            break
+
+
+def report(
+    nlp: Language,
+    optimizer: Optimizer,
+    progress: Progress,
+    evaluate: Evaluate,
+    settings: LoopSettings,
+    seconds: float,
+) -> tuple[dict[str, Any], bool | None]:
+    """Describe the step just taken; evaluate when it is time.
+
+    RETURNS (tuple): What loggers read, and whether it is the best evaluation so far.
+    """
+    score, scores, is_best = None, None, None
+    last = bool(settings.max_steps) and progress.step >= settings.max_steps
+    if last or progress.step % settings.eval_frequency == 0:
+        if optimizer.averages:
+            with nlp.use_params(optimizer.averages):
+                score, scores = evaluate()
+        else:
+            score, scores = evaluate()
+        progress.results.append((score, progress.step))
+        is_best = progress.best_step() == progress.step
+    info = {
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "score": score,
+        "other_scores": scores,
+        "losses": progress.losses,
+        "checkpoints": progress.results,
+        "seconds": seconds,
+        "words": progress.words,
+        "labeled": progress.labeled,
+        "unlabeled": progress.unlabeled,
+    }
+    return info, is_best
+
+
+def zip_batches(
+    batch: Sequence[Example], raw: Sequence[Example], parts: int
+) -> Iterator[tuple[list[Example], list[Example]]]:
+    """Divide both batches for gradient accumulation.
+
+    batch (Sequence[Example]): Labelled Examples.
+    raw (Sequence[Example]): Raw Examples.
+    parts (int): `accumulate_gradient`; 1 keeps the batches as they are.
+    YIELDS (tuple): A labelled and a raw part; one of them may be empty.
+    """
+    if parts <= 1:
+        yield list(batch), list(raw)
+        return
+    labeled_parts = list(subdivide_batch(batch, parts))
+    raw_parts = list(subdivide_batch(raw, parts)) if raw else []
+    for i in range(max(len(labeled_parts), len(raw_parts))):
+        yield (
+            labeled_parts[i] if i < len(labeled_parts) else [],
+            raw_parts[i] if i < len(raw_parts) else [],
+        )
+
+
+def update(
+    nlp: Language,
+    batch: Sequence[Example],
+    raw: Sequence[Example],
+    *,
+    drop: float,
+    losses: dict[str, float],
+    settings: LoopSettings,
+) -> None:
+    """Compute the gradients of one step; raw Docs reach only components that can use them.
+
+    nlp (Language): The pipeline.
+    batch (Sequence[Example]): Labelled Examples, for every component.
+    raw (Sequence[Example]): Raw Examples, for components of this package and what they listen to.
+    drop (float): The dropout rate.
+    losses (dict): Gains the losses.
+    settings (LoopSettings): Frozen and annotating components.
+    """
+    trainable = [n for n, p in nlp.pipeline if getattr(p, "is_trainable", False)]
+    ours = [n for n in trainable if isinstance(nlp.get_pipe(n), SemiSupervisedPipe)]
+    upstream = [n for n in trainable if hasattr(nlp.get_pipe(n), "listener_map")]
+    others = [n for n in trainable if n not in ours and n not in upstream]
+    lonely = [n for n in upstream if not nlp.get_pipe(n).listener_map]
+    active = [n for n in others + lonely if n not in settings.frozen]
+    for names, examples in ((ours, [*batch, *raw]), (others + lonely, list(batch))):
+        if not examples or (names is not ours and not active):
+            continue
+        with listening(nlp, upstream, names) as used:
+            wanted = {*names, *used}
+            exclude = {*settings.frozen, *(n for n in trainable if n not in wanted)}
+            nlp.update(
+                examples,
+                drop=drop,
+                losses=losses,
+                sgd=False,  # type: ignore[arg-type]
+                exclude=sorted(exclude),
+                annotates=list(settings.annotating),
+            )
+
+
+@contextmanager
+def listening(nlp: Language, upstream: Sequence[str], names: Sequence[str]) -> Iterator[list[str]]:
+    """Let only some components listen to shared encoders, for the length of a with block.
+
+    An encoder backpropagates when its last listener has; one that sits out would stop it.
+
+    nlp (Language): The pipeline.
+    upstream (Sequence[str]): The shared encoders.
+    names (Sequence[str]): The components that are to listen.
+    YIELDS (list[str]): The encoders that have one of them as a listener.
+    """
+    maps = {name: nlp.get_pipe(name).listener_map for name in upstream}
+    try:
+        for name, listeners in maps.items():
+            kept = {n: found for n, found in listeners.items() if n in names}
+            nlp.get_pipe(name).listener_map = kept
+        yield [name for name in upstream if nlp.get_pipe(name).listener_map]
+    finally:
+        for name, listeners in maps.items():
+            nlp.get_pipe(name).listener_map = listeners
+
+
+def finish_update(nlp: Language, optimizer: Optimizer, frozen: Sequence[str]) -> None:
+    """Let every trainable component take the step.
+
+    nlp (Language): The pipeline.
+    optimizer (Optimizer): Updates the weights.
+    frozen (Sequence[str]): Components to leave alone.
+    """
+    for name, pipe in nlp.pipeline:
+        if name not in frozen and getattr(pipe, "is_trainable", False):
+            if getattr(pipe, "model", None) not in (None, True, False):
+                pipe.finish_update(optimizer)  # type: ignore[attr-defined]
+    optimizer.step_schedules()

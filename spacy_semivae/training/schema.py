@@ -1,0 +1,64 @@
+"""The [semivae] block of a config, and the check of [training] that spaCy leaves out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from spacy.schemas import ConfigSchemaTraining
+from spacy.util import registry
+from thinc.api import Config
+
+
+class WarmStart(BaseModel):
+    """The [semivae.warm_start] block: what a trained pipeline hands on (VSL section 6.4)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str | None = Field(None, title="A trained pipeline; none where null")
+    prior: StrictBool = Field(True, title="Start the priors at its posteriors")
+    weights: StrictBool = Field(False, title="Start at its weights too")
+
+
+class SemiVAESchema(BaseModel):
+    """The [semivae] block."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    unlabeled_corpus: str | None = Field(..., title="Dotted name of the raw corpus; null for none")
+    init_unlabeled: int = Field(10000, title="Raw Docs that initialize sees", ge=0)
+    batcher: Callable[..., Any] = Field(..., title="Batches of raw Docs")
+    warm_start: WarmStart = Field(default_factory=WarmStart)
+
+
+def resolve_semivae(config: Config) -> SemiVAESchema:
+    """Read the [semivae] block.
+
+    config (Config): The whole config, interpolated.
+    RETURNS (SemiVAESchema): The settings, functions resolved.
+    RAISES (ValueError): When the block is missing or has an unknown, missing or wrong key.
+    """
+    if "semivae" not in config:
+        raise ValueError(
+            "The config has no [semivae] block: `spacy semivae init-config` writes one, and "
+            "`spacy train` trains without it"
+        )
+    block = dict(config["semivae"])
+    block["batcher"] = block.get("batcher") or {"@batchers": "spacy.batch_by_words.v1", "size": 500,
+                                                "tolerance": 0.2, "discard_oversize": False}
+    try:
+        return SemiVAESchema(**registry.resolve(block))
+    except ValidationError as error:
+        found = [f"semivae.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ValueError(f"Wrong settings in [semivae]: {'; '.join(found)}") from None
+
+
+def check_training_keys(config: Config) -> None:
+    """Refuse keys of [training] that spaCy would drop without a word.
+
+    config (Config): The whole config.
+    RAISES (ValueError): Naming the unknown keys.
+    """
+    unknown = sorted(set(config["training"]) - set(ConfigSchemaTraining.model_fields))
+    if unknown:
+        names = ", ".join(f"training.{name}" for name in unknown)
+        raise ValueError(f"Unknown settings in [training]: {names}")
