@@ -1,7 +1,6 @@
 """Label schemes: a token attribute or an entity annotation as class ids, and back.
 
-A token without annotation, or one whose annotation does not fit the predicted tokens, is MISSING:
-never class 0, never "O".
+A token whose annotation is absent or does not fit the predicted tokens is MISSING, never "O".
 """
 
 import warnings
@@ -24,7 +23,7 @@ BoolArray = NDArray[np.bool_]
 MISSING = -1
 TOKEN_ATTRS = ("tag", "pos", "morph")
 INSIDE, OUTSIDE, BEGIN = 1, 2, 3  # values of ENT_IOB; 0 is unset
-CLOSED = -1  # no entity is open
+CLOSED = -1  # no entity type is open
 BILOU_PREFIXES = {"B": "B", "I": "I", "L": "L", "U": "U", "E": "L", "S": "U"}
 
 
@@ -101,7 +100,7 @@ class TokenLabels(LabelScheme):
         """Add a class. FEATS strings are normalised as spaCy does; "_" is the empty morph.
 
         label (str): Any string but the empty one; for "pos" one that spaCy knows.
-        RETURNS (bool): False when the label exists already; any other label is a ValueError.
+        RETURNS (bool): False when the label exists already; a wrong one is a ValueError.
         """
         if not isinstance(label, str) or not label:
             raise ValueError(f"{self._what}: a label is a non-empty string, got {label!r}")
@@ -138,10 +137,9 @@ class TokenLabels(LabelScheme):
         except KeyError as error:
             label = example.reference.vocab.strings[error.args[0]]
             raise self._unseen(label, example.reference) from None
-        lost = [
-            v is None and not token.text.isspace() for v, token in zip(values, example.predicted)
-        ]
-        self._count(example.predicted, sum(lost), len(ids))
+        doc = example.predicted
+        lost = sum(v is None and not doc[i].text.isspace() for i, v in enumerate(values))
+        self._count(doc, lost, len(ids))
         return ids
 
     def annotate(self, doc: Doc, ids: Any, *, overwrite: bool) -> None:
@@ -175,8 +173,8 @@ class SpanLabels(LabelScheme):
             self.add(type_)
 
     def add(self, type_: str) -> bool:
-        """type_ (str): Any string but the empty one, a ValueError; it gets four classes.
-        RETURNS (bool): False when the type exists already.
+        """type_ (str): Any string but the empty one; it gets four classes.
+        RETURNS (bool): False when the type exists already; an empty one is a ValueError.
         """
         if not isinstance(type_, str) or not type_:
             raise ValueError(f"{self._what}: a type is a non-empty string, got {type_!r}")
@@ -245,8 +243,7 @@ class SpanLabels(LabelScheme):
         ids = self._checked(doc, ids)
         before, after = _open_types(ids)
         if not np.array_equal(np.append(before, CLOSED), np.append(CLOSED, after)):
-            tags = " ".join(self._names[i] for i in ids[:20])
-            raise ValueError(f"{self._what}: not well-formed BILOU in {_shorten(doc)}: {tags}")
+            raise ValueError(f"{self._what}: not well-formed BILOU in {_shorten(doc)}: {ids}")
         starts = np.flatnonzero((ids > 0) & (before == CLOSED)).tolist()
         ends = np.flatnonzero((ids > 0) & (after == CLOSED)).tolist()
         types = [self._names[ids[start]][2:] for start in starts]
@@ -275,23 +272,20 @@ class SpanLabels(LabelScheme):
 
 def is_annotated(doc: Doc, attr: str, *, key: str | None = None) -> bool:
     """Tell whether a Doc has any annotation of an attribute; an empty Doc has none.
-
     attr (str): "tag", "pos", "morph" or "ents"; anything else is a ValueError.
     key (str | None): With "ents", the span group of rejected spans, which are annotation too.
     """
-    if attr not in (*TOKEN_ATTRS, "ents"):
-        raise ValueError(f"attr must be one of {', '.join(TOKEN_ATTRS)}, ents: got {attr!r}")
     if attr == "ents":
         return bool(len(doc.spans.get(key, ())) or doc.to_array("ent_iob").any())
-    return bool(doc.to_array(attr).any())
+    if attr in TOKEN_ATTRS:
+        return bool(doc.to_array(attr).any())
+    raise ValueError(f"attr must be one of {', '.join(TOKEN_ATTRS)}, ents: got {attr!r}")
 
 
 def bilou_from_iob(tags: Sequence[str]) -> list[str]:
     """Convert one sequence of IOB1, IOB2, BIOES or BILOU tags to BILOU.
-
     A sequence with an L, E, U or S tag states its ends and must be well-formed. In any other an
     "I-" that continues nothing opens an entity, as in IOB1.
-
     tags (Sequence[str]): The tags; "-" and "" are missing. A type follows the first hyphen.
     RETURNS (list[str]): BILOU tags, "-" where annotation is missing.
     RAISES: ValueError for a malformed tag or a broken entity, with its position.
@@ -340,13 +334,12 @@ def _aligned_values(example: Example, attr: str) -> list[int | None]:
 
 def _fill_blanks(ids: IntArray, values: list[int | None], doc: Doc) -> int:
     """Make whitespace that the reference lacks "O" where its neighbours are known.
-
     RETURNS (int): The number of other tokens whose annotation did not align.
     """
     lost = 0
     for i in np.flatnonzero(ids == MISSING).tolist():
-        around = [ids[j] for j in (i - 1, i + 1) if 0 <= j < len(ids)]
         if values[i] is None and doc[i].text.isspace():
+            around = [ids[j] for j in (i - 1, i + 1) if 0 <= j < len(ids)]
             ids[i] = 0 if around and MISSING not in around else MISSING
         else:
             lost += values[i] != 0

@@ -314,6 +314,11 @@ def test_whitespace_that_the_reference_lacks(ents, expected):
     assert scheme.misaligned == (2 if ents == ["B-X", "I-X"] else 0)
 
 
+def test_whitespace_that_the_reference_leaves_open():
+    example = make_example(make_doc(["a", "\n", "bc"], ents=["O", "", "O"]), ["a", "\n", "b", "c"])
+    assert names_of(SpanLabels(), SpanLabels().encode(example)) == ["O", None, "O", "O"]
+
+
 def test_whitespace_only_tokens_of_an_empty_reference():
     example = make_example(make_doc([]), ["\n"])
     assert SpanLabels().encode(example).tolist() == [MISSING]
@@ -401,6 +406,12 @@ def test_span_overwrite():
     scheme.annotate(doc, ids, overwrite=True)
     assert [(e.start, e.end, e.label_) for e in doc.ents] == [(0, 2, "Y"), (2, 3, "Y")]
     assert [token.ent_iob_ for token in doc] == ["B", "I", "B", "O", "O"]
+
+
+def test_any_token_of_an_entity_protects_it():
+    scheme, doc = SpanLabels(["X"]), make_doc(["a", "b"], ents=["B-X", "I-X"])
+    scheme.annotate(doc, [0, 4], overwrite=False)
+    assert [(e.start, e.end) for e in doc.ents] == [(0, 2)]
 
 
 def test_blocked_tokens_refuse_entities_without_overwrite():

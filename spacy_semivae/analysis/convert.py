@@ -84,7 +84,7 @@ def convert(
     notes = Notes()
     read = _configure_reader(settings, paths, nlp, notes)
     outputs: dict[Path, DocBin] = {}
-    with tqdm(desc="Converting", unit=" docs", disable=not progress) as bar:
+    with tqdm(desc="Converting", unit=" docs", disable=None if progress else True) as bar:
         for path in paths:
             target = out if out.suffix == ".spacy" else out / _name_output(path)
             doc_bin = outputs.setdefault(target, DocBin())

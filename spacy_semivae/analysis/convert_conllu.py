@@ -46,15 +46,18 @@ def read_conllu(path: Path, vocab: Vocab, *, encoding: str = "utf-8") -> Iterato
     knows_spaces = any(NO_SPACE in line for _, line in read_lines(path, encoding))
     for sentence in _read_sentences(path, encoding):
         ids = range(1, len(sentence.words) + 1)
-        yield Doc(
+        doc = Doc(
             vocab,
             words=sentence.words,
             spaces=[i not in sentence.no_space for i in ids] if knows_spaces else None,
             pos=sentence.pos,
             tags=sentence.tags,
-            morphs=sentence.morphs,
             lemmas=sentence.lemmas,
         )
+        for token, morph in zip(doc, sentence.morphs):
+            if morph:  # Doc would read an empty string as "has no features", not as unset
+                token.set_morph(morph)  # type: ignore[attr-defined]
+        yield doc
 
 
 def _read_sentences(path: Path, encoding: str) -> Iterator[Sentence]:

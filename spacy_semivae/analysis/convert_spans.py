@@ -103,7 +103,7 @@ class _RecordReader:
 
     def _set_entities(self, doc: Doc, spans: Any, missing: Any) -> None:
         ents = self._align(doc, spans, "spans")
-        self._check_overlaps(doc, spans)
+        self._check_overlaps(spans)
         covered = {token.i for ent in ents for token in ent}
         unknown = self._find_missing(doc, spans, missing) - covered
         ranges = [doc[i : i + 1] for i in sorted(unknown)]
@@ -151,7 +151,7 @@ class _RecordReader:
             raise self._error(f"{key} must have a label", span)
         return label
 
-    def _check_overlaps(self, doc: Doc, spans: list[dict[str, Any]]) -> None:
+    def _check_overlaps(self, spans: list[dict[str, Any]]) -> None:
         ordered = sorted(spans, key=_bounds)
         for left, right in pairwise(ordered):
             if right["start"] < left["end"]:

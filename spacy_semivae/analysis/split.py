@@ -62,8 +62,6 @@ def split_corpus(
         meets a Doc without a class.
     """
     n_labeled, n_unlabeled = _sizes(len(docs), labeled=labeled, unlabeled=unlabeled)
-    if keep_spans is not None and not 0.0 <= keep_spans <= 1.0:
-        raise ValueError(f"keep_spans must be between 0 and 1 (got {keep_spans!r})")
     rng = random.Random(seed)
     texts = _group_texts(docs)
     rng.shuffle(texts)
@@ -182,6 +180,8 @@ def _class_of(doc: Doc, position: int) -> str:
 
 
 def _keep_spans(docs: list[Doc], share: float, rng: random.Random) -> list[Doc]:
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"keep_spans must be between 0 and 1 (got {share!r})")
     places = [(i, k) for i, doc in enumerate(docs) for k in range(len(doc.ents))]
     n_kept = math.floor(round(share * len(places), 6))
     if share and places:

@@ -37,9 +37,10 @@ class VectorSettings:
     window (int): Largest distance of two words that predict each other.
     epochs (int): Passes over the text.
     negative (int): Noise words drawn for each pair.
-    seed (int): Seed; equal runs give equal vectors if `workers` is 1.
+    seed (int): Seed; equal runs give equal vectors if `workers` is 1. floret's is always 0.
     workers (int): Training threads.
-    lower (bool): Whether words are lower-cased; stock layers then look up `token.lower_`.
+    lower (bool): Whether words are lower-cased. Layers of this package look up the lower-case form
+        of a word that has no vector; stock layers do so for floret's vectors only.
     normalize (tuple[str, ...]): Rules of `layers.words.normalize_word`, applied to each word.
     """
 
@@ -61,6 +62,8 @@ class VectorSettings:
         for name in ("dim", "min_count", "window", "epochs", "negative", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more (got {getattr(self, name)})")
+        if self.mode == "floret" and self.seed:
+            raise ValueError(f"floret's seed is fixed to 0 (got {self.seed})")
         check_rules(self.normalize)
 
 
@@ -84,10 +87,10 @@ class SpooledSentences:
     def __iter__(self) -> Iterator[list[str]]:
         """YIELDS (list[str]): The sentences."""
         bar = {"desc": "Pass", "total": self.n_sentences, "leave": False}
-        yield from tqdm(srsly.read_jsonl(self.path), disable=not self.progress, **bar)
+        yield from tqdm(srsly.read_jsonl(self.path), disable=None if self.progress else True, **bar)
 
     def _count(self, sentences: Iterable[Sequence[str]]) -> Iterator[list[str]]:
-        for words in tqdm(sentences, desc="Tokenizing", unit=" texts", disable=not self.progress):
+        for words in tqdm(sentences, desc="Tokenizing", unit=" texts", disable=None if self.progress else True):
             self.n_words += len(words)
             self.n_sentences += 1
             yield list(words)
@@ -106,17 +109,18 @@ def make_vectors(
     RAISES (ValueError): If no word is frequent enough or the raw text cannot be read.
     """
     words = read_words(nlp, raw, lower=settings.lower, normalize=settings.normalize)
-    attr = "LOWER" if settings.lower else "ORTH"
     options = {k: v for k, v in asdict(settings).items() if k not in ("mode", "lower", "normalize")}
     with TemporaryDirectory() as folder:
         sentences = SpooledSentences(words, Path(folder) / "words.jsonl", progress=progress)
         if settings.mode == "floret":
             path = Path(folder) / "vectors.floret"
+            options.pop("seed")
             train_floret(sentences, path, **options)
+            attr = "LOWER" if settings.lower else "ORTH"
             convert_vectors(nlp, path, truncate=0, prune=-1, mode="floret", attr=attr)
         else:
             keys, data = train_vectors(sentences, **options)
-            set_vectors(nlp, keys, data, attr=attr)
+            set_vectors(nlp, keys, data)
     return sentences.n_words
 
 
@@ -176,15 +180,12 @@ def train_vectors(
     return list(model.wv.index_to_key), model.wv.vectors.astype("float32")
 
 
-def set_vectors(
-    nlp: Language, keys: Sequence[str], data: NDArray[numpy.float32], *, attr: str = "ORTH"
-) -> None:
+def set_vectors(nlp: Language, keys: Sequence[str], data: NDArray[numpy.float32]) -> None:
     """Give a pipeline's vocabulary vectors in place of those it has.
 
     nlp (Language): The pipeline.
     keys (Sequence[str]): The words, V of them.
     data (NDArray): Their vectors, (V, dim).
-    attr (str): Token attribute that is looked up: "ORTH", or "LOWER" if the words are lower-cased.
     RAISES (ValueError): If the shapes do not match.
     """
     if data.ndim != 2 or len(keys) != len(data):
@@ -192,9 +193,7 @@ def set_vectors(
     for key in keys:
         nlp.vocab.strings.add(key)
     name = f"{nlp.meta['lang']}_{nlp.meta['name']}.vectors"
-    nlp.vocab.vectors = Vectors(
-        strings=nlp.vocab.strings, data=data, keys=keys, name=name, attr=attr
-    )
+    nlp.vocab.vectors = Vectors(strings=nlp.vocab.strings, data=data, keys=keys, name=name)
 
 
 class _Pieces:

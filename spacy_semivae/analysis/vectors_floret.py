@@ -15,7 +15,6 @@ def train_floret(
     window: int = 5,
     epochs: int = 5,
     negative: int = 5,
-    seed: int = 0,
     workers: int = 1,
     min_n: int = 4,
     max_n: int = 5,
@@ -38,7 +37,7 @@ def train_floret(
         stream.writelines(" ".join(words) + "\n" for words in sentences)
     sizes = {"dim": dim, "minCount": min_count, "ws": window, "epoch": epochs, "neg": negative}
     table = {"minn": min_n, "maxn": max_n, "bucket": buckets, "hashCount": hash_count}
-    run = {"model": "skipgram", "mode": "floret", "seed": seed, "thread": workers, "verbose": 0}
+    run = {"model": "skipgram", "mode": "floret", "thread": workers, "verbose": 0}
     try:
         model = floret.train_unsupervised(str(text), **sizes, **table, **run)
     except ValueError as err:

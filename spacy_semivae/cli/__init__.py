@@ -3,7 +3,11 @@
 import typer
 from spacy.cli._util import app as spacy_app
 
+from .convert import convert_cli
+from .init_config import init_config_cli
+from .split import split_cli
 from .train import train_cli
+from .vectors import vectors_cli
 
 app = typer.Typer(
     name="semivae",
@@ -11,6 +15,11 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 WITH_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app.command("convert")(convert_cli)
+app.command("init-config")(init_config_cli)
+app.command("split")(split_cli)
 app.command("train", context_settings=WITH_OVERRIDES)(train_cli)
+app.command("vectors", context_settings=WITH_OVERRIDES)(vectors_cli)
 
 spacy_app.add_typer(app)

@@ -13,9 +13,6 @@ from wasabi import msg
 
 from ..analysis.vectors import MODES, VectorSettings, make_vectors
 
-# How the command is to be registered: what it does not know overrides the config.
-CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
-
 
 def vectors_cli(
     ctx: typer.Context,

@@ -9,13 +9,14 @@ import numpy
 import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
+from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 from thinc.api import Model, torch2xp, xp2torch
 from thinc.types import Floats2d, Ragged
 from torch import Tensor
 
 from ..modules.gaussian import Gaussian
-from ..modules.vsl import VSL, Prior, Targets
+from ..modules.vsl import LATENTS, VSL, Prior, Targets
 from .char_word import EncoderT
 from .shim import TorchShim
 from .words import (
@@ -64,7 +65,8 @@ class TargetWords:
         self.static = static
         self.ids = {form: i for i, form in enumerate(words, start=UNK + 1)}
         self.cache: dict[int, int] = {}
-        self.tables: dict[tuple[int, torch.device], Tensor] = {}
+        self.vectors: Vectors | None = None  # those that the tables were read from
+        self.tables: dict[torch.device, Tensor] = {}
 
     def encode(self, docs: Sequence[Doc]) -> NDArray[numpy.int64]:
         """Give the target of every token.
@@ -93,16 +95,18 @@ class TargetWords:
         """
         if not self.static:
             return None
-        key = (id(vocab.vectors), device)
-        if key not in self.tables:
+        if vocab.vectors is not self.vectors:
+            self.vectors, self.tables = vocab.vectors, {}
+        if device not in self.tables:
             if not vocab.vectors.shape[1]:
                 raise ValueError(
                     "This model reconstructs words by static vectors, but the vocabulary has none: "
                     "load the vectors it was initialized with"
                 )
             vectors = torch.from_numpy(static_vectors(vocab, self.words))
-            self.tables = {key: torch.cat((vectors.mean(0, keepdim=True), vectors)).to(device)}
-        return self.tables[key]
+            table = torch.cat((vectors.mean(0, keepdim=True), vectors))
+            self.tables[device] = table.to(device)
+        return self.tables[device]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TargetWords":
         return self
@@ -133,6 +137,7 @@ def vsl_model(
             "targets": [],
             "static": False,
             "max_targets": max_targets,
+            "has_latents": bool(LATENTS[cfg["variant"]]),
             "normalize": list(normalize),
             "set_vocabulary": set_vocabulary,
             "target_words": None,
@@ -184,9 +189,13 @@ def measure(
     posteriors = {name: q.detach() for name, q in objective.posteriors.items()}
 
     def backprop(weights: dict[str, float]) -> list[Doc]:
-        loss = sum(weights[name] * term for name, term in objective.terms.items())
-        loss.backward()
-        dX = torch2xp(H.grad)
+        # a term that is zero (no token has it) or has no weight gives no gradient; one of zeros
+        # would still move its parameters by momentum
+        found = zip(objective.terms.items(), values)
+        parts = [weights[name] * term for (name, term), value in found if value and weights[name]]
+        if parts:
+            torch.stack(parts).sum().backward()
+        dX = torch2xp(torch.zeros_like(H) if H.grad is None else H.grad)
         return bp_tok2vec(model.ops.unflatten(dX, [len(doc) for doc in batch.docs]))
 
     return VSLTerms(dict(zip(objective.terms, values)), posteriors), backprop

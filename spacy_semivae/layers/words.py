@@ -13,6 +13,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 from spacy.attrs import ORTH
+from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.vectors import Mode, Vectors
 from spacy.vocab import Vocab
@@ -24,7 +25,7 @@ RULES: dict[str, tuple[re.Pattern[str], str]] = {
 }
 PAD, UNKNOWN = 0, 1  # first rows of the character and word tables
 MAX_WORDS = 100_000  # distinct words kept before the index starts anew: a stream never ends
-MAX_CHARACTERS = 40  # of one word; the middle of longer ones is left out
+MAX_CHARACTERS = 24  # of one word; the middle of longer ones is left out
 
 
 def check_rules(rules: Collection[str]) -> None:
@@ -73,7 +74,8 @@ def count_words(docs: Iterable[Doc]) -> Counter[str]:
     """
     counts: Counter[str] = Counter()
     for doc in docs:
-        counts.update(token.text for token in doc)
+        strings = doc.vocab.strings
+        counts.update(strings[orth] for orth in doc.to_array(ORTH).tolist())
     return counts
 
 
@@ -86,7 +88,7 @@ def has_vector(vocab: Vocab) -> Callable[[str], bool]:
     vectors = vocab.vectors
     if vectors.mode == Mode.floret:
         return bool
-    return lambda form: form in vectors
+    return lambda form: get_string_id(form) in vectors  # strings themselves are never `in` vectors
 
 
 def static_vectors(vocab: Vocab, forms: Sequence[str]) -> NDArray[numpy.float32]:

@@ -56,21 +56,19 @@ def _best_path(
     emissions: Tensor, lengths: Tensor, start: Tensor, pair: Tensor, end: Tensor
 ) -> tuple[Tensor, Tensor]:
     """RETURNS (tuple[Tensor, Tensor]): Best paths, (B, N), and their scores, (B,). N > 0."""
-    _, steps, tags = emissions.shape
+    steps = emissions.shape[1]
     inside = length_mask(lengths, steps)
-    stay = torch.arange(tags, device=emissions.device)
-    best = start + emissions[:, 0]  # (B, C): score of the best path that ends in each tag
-    origins = []  # N - 1 times (B, C): the tag before it on that path
+    arrive = pair.T.contiguous()  # (to, from): the maximum runs over neighbours in memory
+    best = [start + emissions[:, 0]]  # N times (B, C): score of the best path to each tag
     for i in range(1, steps):
-        score, origin = (best[:, :, None] + pair).max(dim=1)  # (B, from, to) -> (B, C)
-        # Beyond its end a document keeps its scores, and its path goes straight back.
-        now = inside[:, i, None]
-        best = torch.where(now, score + emissions[:, i], best)
-        origins.append(torch.where(now, origin, stay))
-    score, tag = (best + end).max(dim=1)  # (B,)
+        score = (best[-1][:, None] + arrive).amax(dim=2) + emissions[:, i]  # (B, to, from) first
+        best.append(torch.where(inside[:, i, None], score, best[-1]))
+    score, tag = (best[-1] + end).max(dim=1)  # (B,)
     path = [tag]
-    for origin in reversed(origins):
-        path.append(origin.gather(1, path[-1][:, None])[:, 0])
+    # Finding the origins again on the best path alone is far cheaper than the argmax of each step.
+    for i in range(steps - 1, 0, -1):
+        origin = (best[i - 1] + arrive[path[-1]]).argmax(dim=1)
+        path.append(torch.where(inside[:, i], origin, path[-1]))
     return torch.stack(path[::-1], dim=1).masked_fill(~inside, 0), score
 
 

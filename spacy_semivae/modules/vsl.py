@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy as class_cross_entropy
+from torch.nn.functional import logsigmoid
 
 from .cross_entropy import cross_entropy
 from .gaussian import Gaussian
@@ -27,6 +28,8 @@ LATENTS: dict[str, tuple[str, ...]] = {
 }
 DECODED: dict[str, tuple[str, ...]] = {"baseline": (), "g": ("z",), "flat": ("z", "y"), "hier": ("z",)}
 CLASSIFIED: dict[str, str] = {"baseline": "h", "g": "z", "flat": "y", "hier": "y"}
+
+PRUNED = "This model was pruned of its generator: it predicts but cannot train"
 
 # Gives the prior of a latent ("y" or "z") for each token, at the current value of y.
 Prior = Callable[[str, Tensor | None], Gaussian]
@@ -133,7 +136,10 @@ class VSL(nn.Module):
         H (Tensor): Encoded tokens, (T, nI).
         y (Tensor | None): The label latent, (T, width_y).
         RETURNS (Gaussian): The posterior, (T, Z).
+        RAISES (ValueError): When `prune` removed the latent.
         """
+        if name not in self.heads:
+            raise ValueError(PRUNED)
         if name == "z" and self.hierarchical and y is not None:
             H = torch.cat((H, y), 1)
         return Gaussian.unpack(self.heads[name](H))
@@ -205,7 +211,7 @@ class VSL(nn.Module):
         """Give -log p(x_t | latents), (T,): two ReLU layers, then a softmax over words."""
         W = self.output if table is None else table
         if self.decoder is None or W is None:
-            raise ValueError("This model was pruned of its generator: it predicts but cannot train")
+            raise ValueError(PRUNED)
         X = self.decoder(torch.cat([values[name] for name in self.decoded], 1))
         if self.training and self.decoder_noise:
             X = X + self.decoder_noise * torch.randn_like(X)
@@ -275,6 +281,10 @@ def rejection(logits: Tensor, rejected: Tensor) -> Tensor:
     RETURNS (Tensor): Nats, averaged over the spans, ().
     """
     token, label, span = rejected
-    log_p = torch.log_softmax(logits[token], 1).gather(1, label[:, None])[:, 0]  # (R,)
-    log_P = torch.zeros(int(span[-1]) + 1, device=logits.device).index_add(0, span, log_p)
-    return -torch.log(-torch.expm1(log_P.clamp(max=-1e-6))).mean()
+    scores = logits[token]  # (R, nO)
+    chosen = scores.gather(1, label[:, None])[:, 0]
+    others = scores.scatter(1, label[:, None], float("-inf")).logsumexp(1)
+    # a log-softmax would round to 0 where the model is sure, and leave nothing to learn from
+    log_p = logsigmoid(chosen - others)  # (R,)
+    log_P = logits.new_zeros(int(span[-1]) + 1).index_add(0, span, log_p)
+    return -torch.log(-torch.expm1(log_P.clamp(max=-1e-30))).mean()

@@ -81,6 +81,13 @@ class SemiSupervisedPipe(TrainablePipe):
         """
         raise NotImplementedError
 
+    def uses_unlabeled(self) -> bool:
+        """Tell whether raw Docs have a weight at the present step; training leaves them out if not.
+
+        RETURNS (bool): True unless a subclass knows better.
+        """
+        return True
+
     def is_labeled(self, example: Example) -> bool:
         """Tell whether the reference Doc has any label for this component.
 

@@ -127,6 +127,10 @@ class VSLPipe(SemiSupervisedPipe):
             "unlabeled_kl": alpha * kl,
         }
 
+    def uses_unlabeled(self) -> bool:
+        """Raw Docs matter where alpha is positive and the variant has latents."""
+        return self.alpha.at(self.cfg["step"]) > 0 and self.model.attrs["has_latents"]
+
     def make_batch(self, examples: Sequence[Example]) -> VSLBatch:
         """Encode labels; the priors are those of the last refresh."""
         docs = [eg.predicted for eg in examples]

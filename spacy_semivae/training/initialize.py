@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import spacy
+from spacy.attrs import LOWER
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -124,10 +125,10 @@ def check_streams(
     dev_texts = {normalize_text(doc.text) for doc in dev}
     words, overlap = set(), 0
     for doc in raw:
-        words.update(token.lower for token in doc)
+        words.update(doc.to_array(LOWER).tolist())
         overlap += normalize_text(doc.text) in dev_texts
-    tokens = [token.lower for doc in labeled for token in doc]
-    coverage = sum(token in words for token in tokens) / max(1, len(tokens))
+    tokens = [lower for doc in labeled for lower in doc.to_array(LOWER).tolist()]
+    coverage = sum(lower in words for lower in tokens) / max(1, len(tokens))
     logger.info("Raw text: %.1f %% of labelled tokens occur in it", 100 * coverage)
     if coverage < LOW_COVERAGE:
         warnings.warn(

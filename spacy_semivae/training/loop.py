@@ -184,6 +184,8 @@ def update(
     others = [n for n in trainable if n not in ours and n not in upstream]
     lonely = [n for n in upstream if not nlp.get_pipe(n).listener_map]
     active = [n for n in others + lonely if n not in settings.frozen]
+    if not any(nlp.get_pipe(n).uses_unlabeled() for n in ours if n not in settings.frozen):
+        raw = []
     for names, examples in ((ours, [*batch, *raw]), (others + lonely, list(batch))):
         if not examples or (names is not ours and not active):
             continue

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+import srsly
 import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
@@ -85,6 +86,7 @@ class StandardStore:
 class Entry:
     """What is known of one sentence of N tokens."""
 
+    length: int  # N, counted against `max_tokens` whether or not there are posteriors yet
     visits: int = 0
     packed: Tensor | None = None  # posteriors of all latents side by side, (N, D)
 
@@ -118,16 +120,18 @@ class MemoryStore(StandardStore):
     def read(self, model: Model, docs: Sequence[Doc]) -> Prior | None:
         """Give the posteriors at the last refresh, N(0, I) for sentences not met before."""
         entries = [self.entries.get(doc_key(doc)) for doc in docs]
+        self._count(sum(entry is not None for entry in entries), len(docs))
         found = [None if entry is None else entry.packed for entry in entries]
-        self._count(sum(packed is not None for packed in found), len(docs))
         known = next((packed for packed in found if packed is not None), None)
         if known is None:
             return None
+        device = model.shims[0].device  # type: ignore[attr-defined]
         rows = [
             known.new_zeros(len(doc), known.shape[1]) if packed is None else packed
             for doc, packed in zip(docs, found)
         ]
-        parts = torch.cat(rows).split(list(self.widths.values()), 1)  # each (T, 2Z)
+        table = torch.cat([row.to(device) for row in rows])  # (T, D)
+        parts = table.split(list(self.widths.values()), 1)  # each (T, 2Z)
         latents = {name: Gaussian.unpack(part) for name, part in zip(self.widths, parts)}
         return lambda name, y: latents[name]
 
@@ -152,7 +156,7 @@ class MemoryStore(StandardStore):
         for doc, row in zip(docs, rows):
             key = doc_key(doc)
             if key not in self.entries:
-                self.entries[key] = Entry()
+                self.entries[key] = Entry(len(doc))
                 self.tokens += len(doc)
             entry = self.entries[key]
             self.entries.move_to_end(key)
@@ -161,7 +165,7 @@ class MemoryStore(StandardStore):
                 entry.packed = row.clone()  # a view would keep the whole batch alive
         while self.tokens > self.max_tokens and len(self.entries) > 1:
             _, dropped = self.entries.popitem(last=False)
-            self.tokens -= 0 if dropped.packed is None else len(dropped.packed)
+            self.tokens -= dropped.length
 
     def _count(self, hits: int, docs: int) -> None:
         before, self.reads = self.reads, self.reads + docs
@@ -175,15 +179,19 @@ class MemoryStore(StandardStore):
 
     def to_bytes(self) -> bytes:
         """Serialize the table as safetensors, keys and visits in its header."""
-        kept = {key: entry for key, entry in self.entries.items() if entry.packed is not None}
-        if not kept:
+        if not self.entries:
             return b""
-        index = [(key, len(entry.packed), entry.visits) for key, entry in kept.items()]  # type: ignore[arg-type]
-        table = torch.cat([entry.packed for entry in kept.values()]).cpu()  # type: ignore[misc]
+        index = [
+            (key, entry.length, entry.visits, entry.packed is not None)
+            for key, entry in self.entries.items()
+        ]
+        rows = [entry.packed.cpu() for entry in self.entries.values() if entry.packed is not None]
         header = {"index": json.dumps(index), "widths": json.dumps(self.widths)}
-        lines = {name: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
-                 for name, text in header.items()}
-        return save_safetensors({"table": table.contiguous(), **lines})
+        lines = {
+            name: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+            for name, text in header.items()
+        }
+        return save_safetensors({"table": torch.cat(rows or [torch.zeros(0, 0)]), **lines})
 
     def from_bytes(self, data: bytes) -> "MemoryStore":
         """Load a table; it moves to a model's device when it is next read there."""
@@ -192,9 +200,11 @@ class MemoryStore(StandardStore):
             tensors = load_safetensors(bytes(data))
             index = json.loads(bytes(tensors["index"].numpy()))
             self.widths = json.loads(bytes(tensors["widths"].numpy()))
-            rows = tensors["table"].split([length for _, length, _ in index])
-            for (key, length, visits), row in zip(index, rows):
-                self.entries[key] = Entry(visits, row.clone())
+            lengths = [length for _, length, _, is_packed in index if is_packed]
+            rows = iter(tensors["table"].split(lengths))
+            for key, length, visits, is_packed in index:
+                packed = next(rows).clone() if is_packed else None
+                self.entries[key] = Entry(length, visits, packed)
                 self.tokens += length
         return self
 
@@ -252,12 +262,16 @@ class SnapshotStore(StandardStore):
             self.model = model.copy()
 
     def to_bytes(self) -> bytes:
-        """Serialize the copy."""
-        return self.saved if self.model is None else self.model.to_bytes()
+        """Serialize the copy, and how far the next refresh is away."""
+        model = self.saved if self.model is None else self.model.to_bytes()
+        counts = (self.steps, self.labeled, self.n_labeled)
+        return srsly.msgpack_dumps({"model": model, "counts": counts})
 
     def from_bytes(self, data: bytes) -> "SnapshotStore":
         """Keep the copy's bytes until a model of the right structure reads them."""
-        self.model, self.saved = None, bytes(data)
+        message = srsly.msgpack_loads(data)
+        self.model, self.saved = None, message["model"]
+        self.steps, self.labeled, self.n_labeled = message["counts"]
         return self
 
 

@@ -34,7 +34,7 @@ class StepSchedule(Iterator[float]):
 def create_kl_exponential(rate: float = 1e-4) -> StepSchedule:
     """Create min(1, exp(rate * step) - 1), the VSL authors' weight of the KL.
 
-    rate (float): Growth a step; with 1e-4 the weight is 1 from step 6,931 on.
+    rate (float): Growth a step; with 1e-4 the weight is 1 from step 6,932 on.
     RETURNS (StepSchedule): The schedule.
     """
     return StepSchedule(partial(kl_exponential, rate))

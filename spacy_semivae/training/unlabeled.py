@@ -19,18 +19,20 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 import srsly
-from spacy.attrs import ORTH, SPACY
+from spacy.attrs import NORM, ORTH, SPACY
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.util import logger, registry
 from spacy.vocab import Vocab
+from thinc.types import Ints2d
 
 ItemT = TypeVar("ItemT")
 ErrorHandlerT = Callable[["RawTextError"], None]
 
 UTF8_BOM = b"\xef\xbb\xbf"
 NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+TOKEN_ATTRS = [ORTH, SPACY, NORM]
 READ_ERRORS = (EOFError, OSError, zlib.error)
 MAX_VALUE_CHARS = 80
 MAX_LOGGED_REJECTS = 10
@@ -273,10 +275,14 @@ def _make_doc(vocab: Vocab, tokenize: Callable[[str], Doc], record: RawRecord) -
 
 def _make_example(doc: Doc) -> Example:
     # Some tokenizers annotate: the reference is built from the tokens alone, and must be a Doc of
-    # its own, or predictions would be read as gold. Hashes are faster than strings here.
-    words = doc.to_array(ORTH).tolist()
-    spaces = None if doc.has_unknown_spaces else doc.to_array(SPACY).astype(bool).tolist()
-    return Example(doc, Doc(doc.vocab, words=words, spaces=spaces))
+    # its own, or predictions would be read as gold.
+    return Example(doc, _copy_tokens(doc, cast(Ints2d, doc.to_array(TOKEN_ATTRS))))
+
+
+def _copy_tokens(doc: Doc, array: Ints2d) -> Doc:
+    words, spaces, _ = array.T.tolist()
+    known_spaces = None if doc.has_unknown_spaces else [bool(space) for space in spaces]
+    return Doc(doc.vocab, words=words, spaces=known_spaces)
 
 
 def _split_doc(doc: Doc, starts: Sequence[int], max_length: int) -> Iterator[Doc]:
@@ -284,12 +290,14 @@ def _split_doc(doc: Doc, starts: Sequence[int], max_length: int) -> Iterator[Doc
         yield doc
         return
     starts = (0, *(starts or (token.i for token in doc if token.is_sent_start)))
+    # One array for all pieces: Span.as_doc takes time in the length of the whole Doc.
+    array = cast(Ints2d, doc.to_array(TOKEN_ATTRS))
     begin = 0
     while begin < len(doc):
         end = begin + max_length
         last = starts[bisect_right(starts, end) - 1] if end < len(doc) else 0
         end = last if last > begin else min(end, len(doc))
-        yield doc[begin:end].as_doc()
+        yield _copy_tokens(doc, array[begin:end]).from_array([NORM], array[begin:end, 2:])
         begin = end
 
 

@@ -18,7 +18,7 @@ def make_docs(texts, labels=None):
 
 
 def texts_of(docs):
-    return [doc.text for doc in docs]
+    return [doc.text.strip() for doc in docs]
 
 
 def make_ner_docs(n):
@@ -165,5 +165,5 @@ def test_unreadable_corpora_are_named(tmp_path):
     bad.write_bytes(b"no DocBin")
     with pytest.raises(ValueError, match=r"bad.spacy: not a readable .spacy file"):
         list(read_docs(bad))
-    with pytest.raises(ValueError, match="must be a .spacy file or a folder"):
+    with pytest.raises(ValueError, match=r"must be a .spacy file or a folder"):
         list(read_docs(tmp_path / "none.spacy"))

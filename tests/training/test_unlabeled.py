@@ -270,6 +270,21 @@ def test_long_docs_are_split_at_sentence_starts(nlp, tmp_path):
     assert not eg.predicted.has_annotation("SENT_START")
 
 
+def test_pieces_keep_the_norms_and_spaces_of_the_tokenizer(nlp, tmp_path):
+    path = write_lines(tmp_path / "a.txt", ["I'm gonna sing, don't you?"])
+    examples = list(UnlabeledCorpus(path, max_length=3, shuffle_buffer=0)(nlp))
+    assert [eg.predicted.text for eg in examples] == ["I'm gon", "na sing, ", "don't you", "?"]
+    norms = [token.norm_ for eg in examples for token in eg.predicted]
+    assert norms == [token.norm_ for token in nlp.make_doc("I'm gonna sing, don't you?")]
+    assert all(token.is_sent_start is None for eg in examples for token in eg.predicted[1:])
+
+
+def test_a_huge_line_is_split_in_linear_time(nlp, tmp_path):
+    path = write_lines(tmp_path / "a.txt", ["word " * 250_000])
+    examples = UnlabeledCorpus(path, max_length=50, shuffle_buffer=0)(nlp)
+    assert [len(eg) for eg in examples] == [50] * 5000
+
+
 def test_pieces_cover_each_doc_and_respect_the_sentences(nlp):
     rng = random.Random(0)
     for _ in range(300):

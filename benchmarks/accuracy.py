@@ -1,0 +1,212 @@
+"""Train and test the rows of `rows.py`, one process a core; rows with a result file are skipped.
+
+    python benchmarks/accuracy.py --jobs 2            # the whole queue, most important rows first
+    python benchmarks/accuracy.py --only twitter/hier # rows by prefix
+    python benchmarks/accuracy.py --run twitter/hier/0
+
+The corpora are made by `spacy project run twitter-corpus` and so on (see project.yml). Each result
+in benchmarks/results/ holds scores, updates, the raw text's loss terms and correct counts a Doc.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import spacy
+import srsly
+from rows import BUDGET, ROWS, Row
+from spacy.cli.init_config import init_config
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training import Example
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train as train_stock
+from spacy.util import load_config, load_config_from_str, minibatch
+
+from spacy_semivae.analysis.split import read_docs
+from spacy_semivae.training.initialize import initialize_nlp
+from spacy_semivae.training.run import train_nlp
+from spacy_semivae.training.unlabeled import create_unlabeled_corpus
+
+RESULTS = Path(__file__).parent / "results"
+HELDOUT_DOCS = 500
+
+
+def jobs(rows: list[Row], prefix: str) -> list[tuple[Row, int]]:
+    """List what is to be run: all first seeds of a row before the next row."""
+    every = [(row, seed) for row in rows for seed in row.seeds]
+    return [(row, seed) for row, seed in every if f"{row.corpus.name}/{row.name}".startswith(prefix)]
+
+
+def result_path(row: Row, seed: int) -> Path:
+    """Name the result file of a run."""
+    return RESULTS / f"{row.corpus.name}-{row.name}-{seed}.json"
+
+
+def run_queue(prefix: str, n_jobs: int) -> None:
+    """Run what has no result yet, `n_jobs` processes at a time."""
+    waiting = [(r, s) for r, s in jobs(ROWS, prefix) if not result_path(r, s).exists()]
+    running: list[tuple[subprocess.Popen[bytes], str]] = []
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    while waiting or running:
+        while waiting and len(running) < n_jobs:
+            row, seed = waiting.pop(0)
+            name = f"{row.corpus.name}/{row.name}/{seed}"
+            command = [sys.executable, __file__, "--run", name]
+            running.append((subprocess.Popen(command, env=env), name))
+        time.sleep(2)
+        for process, name in [job for job in running if job[0].poll() is not None]:
+            print(f"{name}: {'done' if process.returncode == 0 else 'FAILED'}", flush=True)
+            running = [job for job in running if job[0] is not process]
+
+
+def run_one(row: Row, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Train a row with one seed, then read its test set once."""
+    start = time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder)
+        log = output / "log.txt"
+        with log.open("w", encoding="utf8") as stream:
+            if row.stock:
+                summary, first = run_stock(row, seed, output, stream), {}
+            else:
+                summary, first = run_vsl(row, seed, output, stream, settings)
+        history = [line for line in log.read_text(encoding="utf8").splitlines() if line.strip()]
+        nlp = spacy.load(output / "model-best")
+    seconds = time.time() - start
+    result = {
+        "corpus": row.corpus.name,
+        "row": row.name,
+        "seed": seed,
+        "settings": {**({} if row.stock else BUDGET), **row.settings, **settings},
+        "metric": row.corpus.metric,
+        "dev": nlp.meta["performance"][row.corpus.metric],
+        **test(nlp, row),
+        **summary,
+        "heldout_before": first,
+        "heldout_after": {} if row.stock else heldout_terms(nlp, row),
+        "seconds": round(seconds),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread",
+        "spacy": spacy.__version__,
+        "log": history[-60:],
+    }
+    return result
+
+
+def run_vsl(
+    row: Row, seed: int, output: Path, log: Any, settings: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Train one of this package's components; give the summary and the first raw loss terms."""
+    corpus = row.corpus
+    overrides = {**corpus.settings, **BUDGET, "system.seed": seed, **row.settings, **settings}
+    config = load_config(corpus.config, overrides=overrides, interpolate=False)
+    nlp, semivae = initialize_nlp(config)
+    first = heldout_terms(nlp, row)
+    return train_nlp(nlp, semivae, output, stdout=log), first
+
+
+def run_stock(row: Row, seed: int, output: Path, log: Any) -> dict[str, Any]:
+    """Train spaCy's own component with spaCy's own settings and loop."""
+    corpus = row.corpus
+    kind = {"tag_acc": "tagger", "pos_acc": "morphologizer", "ents_f": "ner"}[corpus.metric]
+    lang = corpus.settings.get("nlp.lang", "en")
+    text = init_config(lang=lang, pipeline=[kind], optimize="efficiency").to_str()
+    names = ("paths.train", "paths.dev", "nlp.tokenizer.@tokenizers")
+    overrides = {k: v for k, v in corpus.settings.items() if k in names}
+    overrides["system.seed"] = seed
+    if kind == "tagger":
+        overrides["components.tagger.neg_prefix"] = "\u0000"  # "!" is a tag of this corpus
+    nlp = init_nlp(load_config_from_str(text, overrides=overrides))
+    train_stock(nlp, output, stdout=log)
+    return {}
+
+
+def test(nlp: Language, row: Row) -> dict[str, Any]:
+    """Score the test set, and count what is right in each Doc for paired tests."""
+    docs = list(DocBin().from_disk(row.corpus.test).get_docs(nlp.vocab))
+    bare = [Doc(nlp.vocab, [t.text for t in doc], [bool(t.whitespace_) for t in doc]) for doc in docs]
+    examples = [Example(doc, gold) for doc, gold in zip(nlp.pipe(bare), docs)]
+    if row.corpus.metric == "ents_f":
+        counts = [entity_counts(eg) for eg in examples]
+        right, predicted, gold = (sum(column) for column in zip(*counts))
+        score = 2 * right / max(1, predicted + gold)
+    else:
+        attr = row.corpus.metric.split("_")[0]
+        counts = [token_counts(eg, attr) for eg in examples]
+        right, tokens = (sum(column) for column in zip(*counts))
+        score = right / tokens
+    return {"test": score, "counts": counts}
+
+
+def token_counts(eg: Example, attr: str) -> tuple[int, int]:
+    """Count right tokens and annotated tokens of a Doc."""
+    pairs = zip(eg.predicted.to_array(attr), eg.reference.to_array(attr))
+    found = [bool(p == g) for p, g in pairs if g]
+    return sum(found), len(found)
+
+
+def entity_counts(eg: Example) -> tuple[int, int, int]:
+    """Count right, predicted and gold entities of a Doc."""
+    predicted = {(e.start, e.end, e.label) for e in eg.predicted.ents}
+    gold = {(e.start, e.end, e.label) for e in eg.reference.ents}
+    return len(predicted & gold), len(predicted), len(gold)
+
+
+def heldout_terms(nlp: Language, row: Row) -> dict[str, float]:
+    """Measure the loss terms of raw text that training does not see, per token."""
+    pipe: Any = nlp.get_pipe(row.corpus.component)
+    totals: dict[str, float] = {}
+    tokens = 0
+    for docs in minibatch(heldout_docs(nlp, row), size=50):
+        size = sum(len(doc) for doc in docs)
+        tokens += size
+        for term, value in pipe.evaluate_terms(docs).items():
+            totals[term] = totals.get(term, 0.0) + value * size
+    return {term: total / tokens for term, total in totals.items() if term.startswith("unlabeled")}
+
+
+def heldout_docs(nlp: Language, row: Row) -> Iterator[Doc]:
+    """Read raw text behind the part that training reads."""
+    path, skip = row.corpus.heldout
+    if path.endswith(".spacy"):
+        yield from islice(read_docs(Path(path), nlp.vocab), HELDOUT_DOCS)
+        return
+    reader = create_unlabeled_corpus(path, shuffle_buffer=0, limit=skip + HELDOUT_DOCS)
+    for eg in islice(reader(nlp), skip, None):
+        yield eg.predicted
+
+
+def main() -> None:
+    """Run the queue, or one row of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default="", help="rows whose corpus/name starts so")
+    parser.add_argument("--run", help="corpus/name/seed, in this process")
+    parser.add_argument("--probe", help="with --run: save under this name, do not read test")
+    parser.add_argument("--set", nargs="*", default=[], help="with --run: setting=value")
+    args = parser.parse_args()
+    if not args.run:
+        run_queue(args.only, args.jobs)
+        return
+    corpus, name, seed = args.run.split("/")
+    (row,) = [row for row in ROWS if (row.corpus.name, row.name) == (corpus, name)]
+    settings = {key: srsly.json_loads(value) for key, value in (s.split("=", 1) for s in args.set)}
+    result = run_one(row, int(seed), settings)
+    path = result_path(row, int(seed))
+    if args.probe:
+        result = {k: v for k, v in result.items() if k not in ("test", "counts")}
+        path = RESULTS / f"probe-{args.probe}-{corpus}-{name}-{seed}.json"
+    RESULTS.mkdir(exist_ok=True)
+    srsly.write_json(path, result)
+
+
+if __name__ == "__main__":
+    main()
