@@ -49,7 +49,7 @@ def build_char_word_bigru(
 
 
 @registry.architectures("semivae.ConcatEncoders.v1")
-def build_concat_encoders(encoders: dict[str, EncoderT]) -> EncoderT:
+def build_concat_encoders(encoders: dict[str, Any]) -> EncoderT:  # blocks are typed once resolved
     """Build several encoders side by side.
 
     encoders (dict[str, Model]): Sub-blocks of any names, each a tok2vec architecture or listener.
@@ -67,7 +67,7 @@ def build_vsl(
     width_z: int = 50,
     hidden: int = 100,
     width: int = 100,
-    max_targets: int = 10000,
+    max_targets: int = 5000,
     variational: bool = True,
     decoder_noise: float = 0.0,
     reconstruct_unk: bool = True,

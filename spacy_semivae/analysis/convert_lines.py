@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ..training.unlabeled import RawTextError
+from ..training.raw_text import RawTextError
 
 # What a reader did beyond the plain rules, by a phrase that can be shown: "empty tokens dropped".
 Notes = Counter[str]

@@ -15,7 +15,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training.corpus import walk_corpus
 from spacy.vocab import Vocab
 
-from ..training.unlabeled import normalize_text
+from ..training.raw_text import normalize_text
 
 # Texts are a list of positions of Docs that say the same; a side takes all of them or none.
 Texts = list[int]

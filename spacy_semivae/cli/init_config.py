@@ -19,8 +19,9 @@ def init_config_cli(
     if output.exists() and not force:
         msg.fail(f"{output} exists; --force overwrites it", exits=1)
     try:
-        config = make_config([name.strip() for name in pipeline.split(",")], lang=lang,
-                             vectors=vectors)
+        config = make_config(
+            [name.strip() for name in pipeline.split(",")], lang=lang, vectors=vectors
+        )
     except ValueError as error:
         msg.fail("Cannot write the config", str(error), exits=1)
     output.write_text(config, encoding="utf8")

@@ -62,6 +62,10 @@ class TorchShim(Shim):
         self.version += 1
         return self._model
 
+    def renew_id(self) -> None:
+        """Take a new id: an optimizer's moments and averages do not fit parameters of new shapes."""
+        self.id = Shim(None).id
+
     def gradients(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Iterate over the parameters that the last backward pass reached.
 
@@ -138,7 +142,10 @@ class TorchShim(Shim):
         self.cfg = message["cfg"]
         self._model = None
         if message["state"]:
-            self.initialize().load_state_dict(load_safetensors(bytes(message["state"])))
+            # new weights are drawn only to be replaced: a run that loads goes on as one that did not
+            with torch.random.fork_rng(devices=[]):
+                module = self.initialize()
+            module.load_state_dict(load_safetensors(bytes(message["state"])))
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TorchShim":
@@ -211,6 +218,6 @@ def find_bad(arrays: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     tensors (dict): PyTorch's gradients.
     RETURNS (str): Its name.
     """
-    bad = [name for name, g in arrays.items() if not bool((g - g == 0).all())]
+    bad = [name for name, g in arrays.items() if not bool(numpy.isfinite(g).all())]
     bad += [name for name, g in tensors.items() if not bool(torch.isfinite(g).all())]
     return bad[0] if bad else "the sum of squares"

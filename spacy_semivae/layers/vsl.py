@@ -301,6 +301,7 @@ def resize(model: VSLT, nO: int) -> None:
     shim.module.resize(nO)
     shim.cfg["nO"] = nO
     shim.version += 1
+    shim.renew_id()
 
 
 def prune(model: VSLT) -> None:

@@ -4,6 +4,7 @@ A subclass says how Examples become a training batch and which weight each loss 
 base initializes, updates, clips, counts steps, reports every term and stores.
 """
 
+import copy
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,6 +59,7 @@ class SemiSupervisedPipe(TrainablePipe):
         self.model = model
         self.name = name
         self.scheme = scheme
+        self._empty_scheme = copy.deepcopy(scheme)
         self.max_grad_norm = max_grad_norm
         self.overwrite = overwrite
         self.store_probabilities = store_probabilities
@@ -95,6 +97,14 @@ class SemiSupervisedPipe(TrainablePipe):
         RETURNS (bool): False for raw text.
         """
         raise NotImplementedError
+
+    def collect_labels(self, examples: Iterable[Example]) -> list[str]:
+        """Find the labels that Examples have.
+
+        examples (Iterable[Example]): The Examples, read once.
+        RETURNS (list[str]): The distinct labels, sorted.
+        """
+        return self.scheme.collect(examples)
 
     def decode(self, scores: Ragged) -> list[Any]:
         """Choose the classes.
@@ -148,6 +158,8 @@ class SemiSupervisedPipe(TrainablePipe):
         return 1
 
     def _set_labels(self) -> None:
+        # what is loaded replaces the labels that the component had
+        self.scheme = copy.deepcopy(self._empty_scheme)
         for label in self.cfg["labels"]:
             self.scheme.add(label)
             self.vocab.strings.add(label)
@@ -170,7 +182,7 @@ class SemiSupervisedPipe(TrainablePipe):
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
         survey = Survey(self.is_labeled)
-        found = self.scheme.collect(survey.watch(get_examples()))
+        found = self.collect_labels(survey.watch(get_examples()))
         for label in found if labels is None else labels:
             self.add_label(label)
         if not self.labels:
@@ -271,7 +283,7 @@ class SemiSupervisedPipe(TrainablePipe):
         if multiprocessing.parent_process() is not None:
             # threads started before a fork would be waited for without end
             torch.set_num_threads(1)
-        if not any(len(doc) for doc in docs):
+        if self.labels and not any(len(doc) for doc in docs):
             ops = self.model.ops
             return Ragged(ops.alloc2f(0, len(self.scheme.names)), ops.alloc1i(len(docs)))
         return self.model.predict(docs)

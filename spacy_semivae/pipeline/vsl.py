@@ -8,7 +8,7 @@ Paper: Chen et al. (EMNLP 2018). The loss of a batch is
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy
@@ -27,6 +27,7 @@ from ..modules.crf import transition_scores, viterbi
 from ..modules.gaussian import Gaussian
 from ..modules.vsl import Prior
 from .base import SemiSupervisedPipe, split
+from .scorers import TokenScorer
 from .weights import Weight, WeightSetting
 
 DEFAULT_CONFIG = Config().from_str(
@@ -51,7 +52,7 @@ normalize = ["digits", "users", "urls"]
 )
 DEFAULTS = {
     "alpha": 0.1,
-    "labelled_weight": 1.0,
+    "labelled_weight": 0.1,
     "kl_weight": DEFAULT_CONFIG["kl_weight"],
     "prior": DEFAULT_CONFIG["prior"],
     "model": DEFAULT_CONFIG["model"],
@@ -207,6 +208,10 @@ class VSLNer(VSLPipe):
         """Tell whether any token has ENT_IOB or any span is rejected."""
         return is_annotated(example.reference, "ents", key=self.incorrect_spans_key)
 
+    def collect_labels(self, examples: Iterable[Example]) -> list[str]:
+        """Find the types of entities and of rejected spans."""
+        return self.scheme.collect(examples, key=self.incorrect_spans_key)  # type: ignore[call-arg]
+
     def encode_rejected(self, examples: Sequence[Example]) -> NDArray[numpy.int64]:
         """Give the tokens of rejected spans, with the BILOU classes they must not all have."""
         columns, offset, span_id = [], 0, 0
@@ -244,7 +249,7 @@ class VSLNer(VSLPipe):
     default_config={
         "attr": "tag",
         **DEFAULTS,
-        "scorer": {"@scorers": "semivae.token_scorer.v1", "attr": "tag"},
+        "scorer": {"@scorers": "semivae.token_scorer.v1"},
     },
     default_score_weights={"tag_acc": 1.0, "pos_acc": None, "morph_acc": None},
 )
@@ -278,6 +283,8 @@ def make_vsl_tagger(
     scorer (Callable | None): Scores Examples.
     RETURNS (VSLTagger): The component.
     """
+    if scorer == TokenScorer(None):
+        scorer = TokenScorer(attr)
     return VSLTagger(
         nlp.vocab,
         model,

@@ -18,7 +18,7 @@ from thinc.api import Config
 from ..pipeline.base import SemiSupervisedPipe
 from ..pipeline.vsl import VSLPipe
 from .schema import SemiVAESchema, WarmStart, check_training_keys, resolve_semivae
-from .unlabeled import normalize_text
+from .raw_text import normalize_text
 
 INIT_CORPUS = "semivae_init"
 LOW_COVERAGE = 0.6

@@ -81,7 +81,9 @@ class Table:
         scores = {name: 100 * (info["other_scores"].get(name) or 0.0) for name in self.scores}
         cells = [f"{losses.get(column, 0.0):.3f}" for column in self.columns]
         cells += [f"{score:.2f}" for score in scores.values()]
-        self._row([info["epoch"], info["step"], *cells, f"{100 * info['score']:.2f}", f"{speed:.0f}"])
+        self._row(
+            [info["epoch"], info["step"], *cells, f"{100 * info['score']:.2f}", f"{speed:.0f}"]
+        )
         if self.output_file:
             row = {key: info[key] for key in ("epoch", "step", "seconds", "words", "score")}
             row.update(losses=losses, scores=scores)

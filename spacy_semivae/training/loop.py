@@ -78,7 +78,8 @@ def train_steps(
     dropout = Weight("dropout", settings.dropout)
     progress, start = Progress(), timer()
     for epoch, batch in labeled:
-        raw = next(unlabeled) if unlabeled is not None else []
+        has_use = unlabeled is not None and learns_from_raw(nlp, settings.frozen)
+        raw = next(unlabeled) if has_use else []
         if settings.before_update:
             settings.before_update(nlp, {"step": progress.step, "epoch": epoch})
         drop = dropout.at(progress.step)
@@ -160,6 +161,20 @@ def zip_batches(
         )
 
 
+def learns_from_raw(nlp: Language, frozen: Sequence[str]) -> bool:
+    """Tell whether raw Docs change anything at the present step.
+
+    nlp (Language): The pipeline.
+    frozen (Sequence[str]): Components that do not learn.
+    RETURNS (bool): False where every weight of raw text is zero: it need not be read.
+    """
+    return any(
+        pipe.uses_unlabeled()
+        for name, pipe in nlp.pipeline
+        if isinstance(pipe, SemiSupervisedPipe) and name not in frozen
+    )
+
+
 def update(
     nlp: Language,
     batch: Sequence[Example],
@@ -178,20 +193,18 @@ def update(
     losses (dict): Gains the losses.
     settings (LoopSettings): Frozen and annotating components.
     """
-    trainable = [n for n, p in nlp.pipeline if getattr(p, "is_trainable", False)]
-    ours = [n for n in trainable if isinstance(nlp.get_pipe(n), SemiSupervisedPipe)]
-    upstream = [n for n in trainable if hasattr(nlp.get_pipe(n), "listener_map")]
-    others = [n for n in trainable if n not in ours and n not in upstream]
-    lonely = [n for n in upstream if not nlp.get_pipe(n).listener_map]
+    pipes: dict[str, Any] = {n: p for n, p in nlp.pipeline if getattr(p, "is_trainable", False)}
+    ours = [n for n, p in pipes.items() if isinstance(p, SemiSupervisedPipe)]
+    upstream = [n for n, p in pipes.items() if hasattr(p, "listener_map")]
+    others = [n for n in pipes if n not in ours and n not in upstream]
+    lonely = [n for n in upstream if not pipes[n].listener_map]
     active = [n for n in others + lonely if n not in settings.frozen]
-    if not any(nlp.get_pipe(n).uses_unlabeled() for n in ours if n not in settings.frozen):
-        raw = []
     for names, examples in ((ours, [*batch, *raw]), (others + lonely, list(batch))):
         if not examples or (names is not ours and not active):
             continue
         with listening(nlp, upstream, names) as used:
             wanted = {*names, *used}
-            exclude = {*settings.frozen, *(n for n in trainable if n not in wanted)}
+            exclude = {*settings.frozen, *(n for n in pipes if n not in wanted)}
             nlp.update(
                 examples,
                 drop=drop,
@@ -213,15 +226,15 @@ def listening(nlp: Language, upstream: Sequence[str], names: Sequence[str]) -> I
     names (Sequence[str]): The components that are to listen.
     YIELDS (list[str]): The encoders that have one of them as a listener.
     """
-    maps = {name: nlp.get_pipe(name).listener_map for name in upstream}
+    pipes: dict[str, Any] = {name: nlp.get_pipe(name) for name in upstream}
+    maps = {name: pipe.listener_map for name, pipe in pipes.items()}
     try:
         for name, listeners in maps.items():
-            kept = {n: found for n, found in listeners.items() if n in names}
-            nlp.get_pipe(name).listener_map = kept
-        yield [name for name in upstream if nlp.get_pipe(name).listener_map]
+            pipes[name].listener_map = {n: f for n, f in listeners.items() if n in names}
+        yield [name for name, pipe in pipes.items() if pipe.listener_map]
     finally:
         for name, listeners in maps.items():
-            nlp.get_pipe(name).listener_map = listeners
+            pipes[name].listener_map = listeners
 
 
 def finish_update(nlp: Language, optimizer: Optimizer, frozen: Sequence[str]) -> None:

@@ -240,7 +240,11 @@ class SnapshotStore(StandardStore):
     def read(self, model: Model, docs: Sequence[Doc]) -> Prior | None:
         """Evaluate the copy, with dropout off; for `hier` z is taken at the current y (eq. 7)."""
         if self.saved:
-            self.model, self.saved = model.copy().from_bytes(self.saved), b""
+            self.model = model.copy()
+            # labels may have been added since the copy was made
+            self.model.set_dim("nO", None, force=True)  # type: ignore[arg-type]
+            self.model.from_bytes(self.saved)
+            self.saved = b""
         if self.model is None:
             return None
         module: Any = self.model.shims[0].module.eval()  # type: ignore[attr-defined]
@@ -269,9 +273,11 @@ class SnapshotStore(StandardStore):
 
     def from_bytes(self, data: bytes) -> "SnapshotStore":
         """Keep the copy's bytes until a model of the right structure reads them."""
-        message = srsly.msgpack_loads(data)
-        self.model, self.saved = None, message["model"]
-        self.steps, self.labeled, self.n_labeled = message["counts"]
+        self.model, self.saved = None, b""
+        if data:
+            message = srsly.msgpack_loads(data)
+            self.saved = message["model"]
+            self.steps, self.labeled, self.n_labeled = message["counts"]
         return self
 
 

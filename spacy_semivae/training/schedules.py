@@ -99,5 +99,3 @@ def noam(width: int, warmup: int, factor: float, step: int) -> float:
     RETURNS (float): The learning rate.
     """
     return factor * width**-0.5 * min((step + 1) ** -0.5, (step + 1) * warmup**-1.5)
-
-

@@ -9,6 +9,14 @@ from spacy.util import registry
 from thinc.api import Config
 
 
+DEFAULT_BATCHER = {
+    "@batchers": "spacy.batch_by_words.v1",
+    "size": 500,
+    "tolerance": 0.2,
+    "discard_oversize": False,
+}
+
+
 class WarmStart(BaseModel):
     """The [semivae.warm_start] block: what a trained pipeline hands on (VSL section 6.4)."""
 
@@ -43,8 +51,7 @@ def resolve_semivae(config: Config) -> SemiVAESchema:
             "`spacy train` trains without it"
         )
     block = dict(config["semivae"])
-    block["batcher"] = block.get("batcher") or {"@batchers": "spacy.batch_by_words.v1", "size": 500,
-                                                "tolerance": 0.2, "discard_oversize": False}
+    block["batcher"] = block.get("batcher") or DEFAULT_BATCHER
     try:
         return SemiVAESchema(**registry.resolve(block))
     except ValidationError as error:

@@ -31,7 +31,7 @@ limit = 10000
 exclude = ${paths.dev}
 
 [training]
-dropout = 0.25
+dropout = 0.0
 patience = 2000
 max_steps = 10000
 eval_frequency = 250

@@ -1,0 +1,132 @@
+"""Write the tables of docs/results.md from benchmarks/results/.
+
+    python benchmarks/report.py
+
+Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; nothing in it is typed by
+hand. Differences are between means over seeds, with a 95 % interval from a paired bootstrap over the
+test set's Docs.
+"""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy
+import srsly
+from rows import ROWS
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent.parent / "docs" / "results.md"
+COMPARED = [
+    ("hier", "baseline"),
+    ("hier", "stock"),
+    ("hier-raw", "hier-raw-alpha0"),
+    ("hier-raw", "stock"),
+]
+RESAMPLES = 10_000
+
+
+def read_results(corpus: str) -> dict[str, list[dict[str, Any]]]:
+    """Read the finished runs of a corpus by row."""
+    found = defaultdict(list)
+    for path in sorted(RESULTS.glob(f"{corpus}-*.json")):
+        result = srsly.read_json(path)
+        found[result["row"]].append(result)
+    return found
+
+
+def score(counts: numpy.ndarray) -> numpy.ndarray:
+    """Give accuracy (right, all) or F1 (right, predicted, gold) of summed counts, (..., columns)."""
+    if counts.shape[-1] == 2:
+        return counts[..., 0] / numpy.maximum(1, counts[..., 1])
+    return 2 * counts[..., 0] / numpy.maximum(1, counts[..., 1] + counts[..., 2])
+
+
+def bootstrap(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> tuple[float, float, float]:
+    """Give the difference of mean scores in points and its 95 % interval."""
+    runs_a, runs_b = (numpy.array([run["counts"] for run in runs]) for runs in (a, b))
+    rng = numpy.random.default_rng(0)
+    docs = runs_a.shape[1]
+    picks = rng.multinomial(docs, [1 / docs] * docs, size=RESAMPLES)  # (resamples, docs)
+
+    def mean_score(runs: numpy.ndarray, weights: numpy.ndarray) -> numpy.ndarray:
+        return score(numpy.einsum("wd,rdc->wrc", weights, runs)).mean(1)
+
+    drawn = 100 * (mean_score(runs_a, picks) - mean_score(runs_b, picks))
+    whole = numpy.ones((1, docs), dtype="int64")
+    observed = 100 * (mean_score(runs_a, whole) - mean_score(runs_b, whole))[0]
+    low, high = numpy.percentile(drawn, [2.5, 97.5])
+    return float(observed), float(low), float(high)
+
+
+def spread(values: list[float]) -> str:
+    """Format a mean and, from two values on, the standard deviation, in points."""
+    mean = f"{100 * numpy.mean(values):.2f}"
+    return mean if len(values) < 2 else f"{mean} ± {100 * numpy.std(values, ddof=1):.2f}"
+
+
+def mean_term(runs: list[dict[str, Any]], when: str, term: str, sign: int) -> str:
+    """Format a loss term of held-out raw text, averaged over seeds."""
+    values = [run[when][term] for run in runs if term in run.get(when, {})]
+    return f"{sign * numpy.mean(values):.2f}" if values else "-"
+
+
+def make_table(corpus: str) -> str:
+    """Make the table of a corpus, rows in the order of the queue, unfinished ones named."""
+    found = read_results(corpus)
+    lines = [
+        "| row | seeds | dev | test | updates (best) | held-out raw: log p(x), before | after | KL |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    missing = []
+    for row in [row for row in ROWS if row.corpus.name == corpus]:
+        runs = found.get(row.name, [])
+        if len(runs) < len(row.seeds):
+            missing.append(f"{row.name} ({len(runs)} of {len(row.seeds)})")
+        if not runs:
+            continue
+        steps = ", ".join(str(run.get("best_step", "-")) for run in runs)
+        cells = [
+            row.name,
+            str(len(runs)),
+            spread([run["dev"] for run in runs]),
+            spread([run["test"] for run in runs]),
+            steps,
+            mean_term(runs, "heldout_before", "unlabeled_reconstruction", -1),
+            mean_term(runs, "heldout_after", "unlabeled_reconstruction", -1),
+            mean_term(runs, "heldout_after", "unlabeled_kl", 1),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", *compare(found)]
+    if missing:
+        lines += ["", f"Runs not (all) made: {', '.join(missing)}."]
+    return "\n".join(lines)
+
+
+def compare(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """List the differences between rows that are to be compared."""
+    lines = []
+    for first, second in COMPARED:
+        if first in found and second in found:
+            difference, low, high = bootstrap(found[first], found[second])
+            lines.append(
+                f"- {first} against {second}: {difference:+.2f} points on test "
+                f"(95 % {low:+.2f} to {high:+.2f})"
+            )
+    return lines
+
+
+def main() -> None:
+    """Replace every table of the page."""
+    page = PAGE.read_text(encoding="utf8")
+    for corpus in dict.fromkeys(row.corpus.name for row in ROWS):
+        begin, end = f"<!-- begin {corpus} -->", f"<!-- end {corpus} -->"
+        table = f"{begin}\n{make_table(corpus)}\n{end}"
+        page = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, t=table: t, page, flags=re.S)
+    PAGE.write_text(page, encoding="utf8")
+    print(f"Wrote {PAGE.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The chunked cross-entropy against PyTorch's on all logits."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy as full_cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from spacy_semivae.modules import cross_entropy as module
+from spacy_semivae.modules.cross_entropy import cross_entropy
+
+T, E, V = 7, 4, 11
+
+
+def make(dtype=torch.float64, *, train_W=True):
+    X = torch.randn(T, E, dtype=dtype, requires_grad=True)
+    W = torch.randn(V, E, dtype=dtype, requires_grad=train_W)
+    return X, W, torch.randint(V, (T,))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 6, 7, 8, 1000, None])
+def test_equals_full_logits_for_any_chunk(rows):
+    X, W, targets = make()
+    g = torch.randn(T, dtype=torch.float64)
+    losses = cross_entropy(X, W, targets, rows)
+    expected = full_cross_entropy(X @ W.T, targets, reduction="none")
+    torch.testing.assert_close(losses, expected)
+    grads = torch.autograd.grad(losses, (X, W), g)
+    for got, wanted in zip(grads, torch.autograd.grad(expected, (X, W), g)):
+        torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.parametrize("fixed", ["X", "W"])
+def test_one_side_fixed(fixed):
+    X, W, targets = make()
+    free = W if fixed == "X" else X
+    inputs = (X.detach(), W) if fixed == "X" else (X, W.detach())
+    (got,) = torch.autograd.grad(cross_entropy(*inputs, targets, 3).sum(), free)
+    full = full_cross_entropy(inputs[0] @ inputs[1].T, targets, reduction="sum")
+    (wanted,) = torch.autograd.grad(full, free)
+    torch.testing.assert_close(got, wanted)
+
+
+def test_tied_matrix_used_twice():
+    _, W, targets = make()
+    rows = torch.randint(V, (T,))
+    X = W[rows].tanh()
+    loss = cross_entropy(X, W, targets, 2).sum() + cross_entropy(X * 2, W, targets, 5).sum()
+    (got,) = torch.autograd.grad(loss, W, retain_graph=True)
+    full = full_cross_entropy(X @ W.T, targets, reduction="sum")
+    full = full + full_cross_entropy(2 * X @ W.T, targets, reduction="sum")
+    torch.testing.assert_close(got, torch.autograd.grad(full, W)[0])
+
+
+@pytest.mark.parametrize("rows", [2, None])
+def test_gradcheck(rows):
+    X, W, targets = make()
+    assert torch.autograd.gradcheck(lambda X, W: cross_entropy(X, W, targets, rows), (X, W))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_second_derivative_raises(weighted):
+    X, W, targets = make()
+    g = torch.ones(T, dtype=torch.float64, requires_grad=weighted)
+    losses = cross_entropy(X, W, targets)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        torch.autograd.grad(losses, X, g, create_graph=True)
+
+
+@pytest.mark.parametrize("scale", [1e4, -1e4])
+def test_large_logits_stay_finite(scale):
+    X = torch.tensor([[1.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    W = (scale * torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])).requires_grad_()
+    losses = cross_entropy(X, W, torch.tensor([0, 2]), 1)
+    expected = full_cross_entropy(X @ W.T, torch.tensor([0, 2]), reduction="none")
+    torch.testing.assert_close(losses, expected)
+    grads = torch.autograd.grad(losses.sum(), (X, W))
+    for got, wanted in zip(grads, torch.autograd.grad(expected.sum(), (X, W))):
+        torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-6)
+
+
+def test_no_token():
+    W = torch.randn(V, E, requires_grad=True)
+    losses = cross_entropy(torch.zeros(0, E), W, torch.zeros(0, dtype=torch.int64))
+    losses.sum().backward()
+    assert losses.shape == (0,)
+    assert not W.grad.any()
+
+
+class Largest(TorchDispatchMode):
+    """Notes the size of the largest tensor that any operation gives, those of W's size left out."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and {*result.shape} != {V, E}:
+            self.elements = max(self.elements, result.numel())
+        return result
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_no_more_than_a_chunk_of_logits_exists(rows, monkeypatch):
+    X, W, targets = make()
+    monkeypatch.setattr(module, "CHUNK_BYTES", rows * V * X.element_size())
+    with Largest() as largest:
+        cross_entropy(X, W, targets).sum().backward()
+    assert largest.elements == max(rows * V, T * E)
+    with Largest() as largest:
+        full_cross_entropy(X @ W.T, targets).backward()
+    assert largest.elements == T * V  # what is measured would find the full table
+
+
+@pytest.mark.parametrize(
+    ("X", "W", "targets"),
+    [((3, 4), (5, 3), (3,)), ((3, 4), (5, 4), (2,)), ((2, 3, 4), (5, 4), (2, 3)), ((4,), (4,), ())],
+)
+def test_wrong_shapes_are_quoted(X, W, targets):
+    with pytest.raises(ValueError, match=r"needs X \(T, E\)") as error:
+        cross_entropy(torch.zeros(X), torch.zeros(W), torch.zeros(targets, dtype=torch.int64))
+    assert all(str(shape) in str(error.value) for shape in (X, W, targets))

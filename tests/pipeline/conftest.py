@@ -1,0 +1,131 @@
+"""Tiny pipelines and corpora for the tests of the components."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from spacy.util import fix_random_seed
+from thinc.api import Adam
+
+SENTENCES = [
+    ("Ann saw Bob Lee in Rome !", "NNP VBD NNP NNP IN NNP .", [(0, 1, "PER"), (2, 4, "PER"), (5, 6, "LOC")]),
+    ("We like New York City .", "PRP VBP NNP NNP NNP .", [(2, 5, "LOC")]),
+    ("no names here", "DT NNS RB", []),
+    ("Bob likes us", "NNP VBZ PRP", [(0, 1, "PER")]),
+]
+RAW = ["Lee likes New Rome", "Ann saw no names", "We saw 12 zebras here !"]
+UNIVERSAL = {"NNP": "PROPN", "NNS": "NOUN", "PRP": "PRON", "IN": "ADP", ".": "PUNCT", "DT": "DET",
+             "RB": "ADV", "VBD": "VERB", "VBP": "VERB", "VBZ": "VERB"}
+ENCODER = {
+    "@architectures": "semivae.CharWordBiGRU.v1",
+    "width": 8,
+    "char_width": 6,
+    "char_hidden": 6,
+    "hidden": 8,
+    "min_count": 1,
+}
+MODEL = {"width_y": 4, "width_z": 6, "hidden": 8, "width": 8}
+
+
+def annotate(nlp: Language, words: str, tags: str | None, ents: Any) -> Example:
+    """One Example; None leaves tags or entities unset."""
+    reference = Doc(nlp.vocab, words=words.split(" "))
+    if tags is not None:
+        for token, tag in zip(reference, tags.split(" ")):
+            token.tag_, token.pos_ = tag, UNIVERSAL.get(tag, "X")
+    if ents is not None:
+        reference.ents = [Span(reference, i, j, label=label) for i, j, label in ents]
+    return Example(Doc(nlp.vocab, words=words.split(" ")), reference)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    fix_random_seed(0)
+
+
+@pytest.fixture
+def gold() -> Callable[[Language], list[Example]]:
+    """Make fully annotated Examples: tags, parts of speech and entities."""
+    return lambda nlp: [annotate(nlp, *sentence) for sentence in SENTENCES]
+
+
+@pytest.fixture
+def raw() -> Callable[[Language], list[Example]]:
+    """Make Examples without annotation."""
+    return lambda nlp: [annotate(nlp, words, None, None) for words in RAW]
+
+
+@pytest.fixture
+def make_nlp(
+    gold: Callable[[Language], list[Example]], raw: Callable[[Language], list[Example]]
+) -> Callable[..., Language]:
+    """Make an initialized pipeline with one tiny component."""
+
+    def make(
+        factory: str = "vsl_tagger",
+        *,
+        variant: str = "hier",
+        model: dict[str, Any] | None = None,
+        encoder: dict[str, Any] | None = None,
+        vectors: bool = False,
+        examples: Callable[[Language], list[Example]] | None = None,
+        initialize: bool = True,
+        **settings: Any,
+    ) -> Language:
+        fix_random_seed(0)
+        nlp = spacy.blank("en")
+        tok2vec = {**ENCODER, **(encoder or {})}
+        whole = {"variant": variant, **MODEL, **(model or {}), "tok2vec": tok2vec}
+        nlp.add_pipe(factory, config={"model": whole, **settings})
+        if vectors:
+            add_vectors(nlp)
+        if initialize:
+            found = (examples or (lambda nlp: [*gold(nlp), *raw(nlp)]))(nlp)
+            nlp.initialize(lambda: found)
+        return nlp
+
+    return make
+
+
+def add_vectors(nlp: Language) -> None:
+    """Give most words of the corpus a random static vector."""
+    rng = numpy.random.default_rng(0)
+    words = sorted({word for words, *_ in SENTENCES for word in words.split(" ")})
+    for word in words:
+        nlp.vocab.set_vector(word, rng.normal(size=5).astype("f"))
+
+
+@pytest.fixture
+def fit() -> Callable[..., list[dict[str, float]]]:
+    """Train for some steps; gives the losses of each."""
+
+    def train(
+        nlp: Language, examples: Sequence[Example], steps: int, *, lr: float = 0.02, drop: float = 0.0
+    ) -> list[dict[str, float]]:
+        optimizer = Adam(lr)
+        return [nlp.update(examples, sgd=optimizer, losses={}, drop=drop) for _ in range(steps)]
+
+    return train
+
+
+@pytest.fixture
+def tensors() -> Callable[[Any], dict[str, Any]]:
+    """Copy every trainable tensor below a model, by name."""
+
+    def collect(model: Any) -> dict[str, Any]:
+        found = {}
+        for i, node in enumerate(model.walk()):
+            for name in node.param_names:
+                if node.has_param(name):
+                    found[f"{i}:{node.name}.{name}"] = numpy.array(node.get_param(name))
+            for shim in node.shims:
+                for name, param in shim.module.named_parameters():
+                    found[f"{i}:{node.name}.{name}"] = param.detach().numpy().copy()
+        return found
+
+    return collect

@@ -1,0 +1,513 @@
+import inspect
+from itertools import product as cartesian
+
+import numpy
+import pytest
+import spacy
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from spacy.util import fix_random_seed
+from thinc.api import SGD, Adam
+
+from spacy_semivae.layers.shim import collect_gradients
+from spacy_semivae.pipeline.vsl import make_vsl_ner, make_vsl_tagger
+
+FACTORIES = {"vsl_tagger": make_vsl_tagger, "vsl_ner": make_vsl_ner}
+VARIANTS = ("baseline", "g", "flat", "hier")
+TERMS = {"supervised", "reconstruction", "kl", "unlabeled_reconstruction", "unlabeled_kl"}
+PRIORS = [f"semivae.{kind}Prior.v1" for kind in ("Standard", "Memory", "Snapshot")]
+
+
+def product(*parts):
+    return list(cartesian(*parts))
+
+
+def prior(name):
+    return {"@misc": name, "every": 1} if "Snapshot" in name else {"@misc": name}
+
+
+def logits(nlp, texts):
+    (pipe,) = (pipe for _, pipe in nlp.pipeline)
+    docs = [Doc(nlp.vocab, words=words.split(" ")) for words in texts]
+    return pipe.predict(docs).dataXd.copy()
+
+
+def annotation(factory, doc):
+    if factory == "vsl_tagger":
+        return [token.tag_ for token in doc]
+    return [(ent.start, ent.end, ent.label_) for ent in doc.ents]
+
+
+def predicted(factory, nlp, examples):
+    docs = [Doc(nlp.vocab, words=[token.text for token in eg.reference]) for eg in examples]
+    return [annotation(factory, doc) for doc in nlp.pipe(docs)]
+
+
+# Learning
+
+
+@pytest.mark.parametrize(("factory", "variant"), product(FACTORIES, VARIANTS))
+def test_overfits_a_handful_of_docs(factory, variant, make_nlp, gold, raw, fit):
+    nlp = make_nlp(factory, variant=variant)
+    examples = gold(nlp)
+    losses = fit(nlp, [*examples, *raw(nlp)], 60)
+    assert predicted(factory, nlp, examples) == [annotation(factory, eg.reference) for eg in examples]
+    key = f"{factory}_supervised"
+    assert losses[-1][key] < 0.3 * losses[0][key]
+    texts = [eg.reference.text.strip() for eg in examples]
+    assert numpy.array_equal(logits(nlp, texts), logits(nlp, texts))
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_raw_text_is_learned(factory, make_nlp, raw, fit):
+    nlp = make_nlp(factory, alpha=1.0)
+    losses = fit(nlp, raw(nlp), 60)
+    key = f"{factory}_unlabeled_reconstruction"
+    assert losses[-1][key] < 0.5 * losses[0][key]
+    assert losses[0][f"{factory}_supervised"] == losses[0][f"{factory}_reconstruction"] == 0.0
+
+
+@pytest.mark.parametrize(("factory", "variant"), product(FACTORIES, VARIANTS))
+def test_losses_name_every_term_and_sum_up(factory, variant, make_nlp, gold, raw):
+    nlp = make_nlp(factory, variant=variant, alpha=0.3, labelled_weight=0.6, kl_weight=0.5)
+    pipe = nlp.get_pipe(factory)
+    losses = pipe.update([*gold(nlp), *raw(nlp)])
+    terms = {key.removeprefix(f"{factory}_"): value for key, value in losses.items() if key != factory}
+    assert set(terms) == (TERMS if variant != "baseline" else {"supervised"})
+    assert all(value > 0 for value in terms.values())
+    weights = {"supervised": 1.0, "reconstruction": 0.6, "kl": 0.3,
+               "unlabeled_reconstruction": 0.3, "unlabeled_kl": 0.15}
+    assert losses[factory] == pytest.approx(sum(weights[term] * terms[term] for term in terms))
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_losses_add_up_over_updates(factory, make_nlp, gold):
+    nlp = make_nlp(factory, variant="baseline")
+    pipe = nlp.get_pipe(factory)
+    once = dict(pipe.update(gold(nlp)))
+    twice = pipe.update(gold(nlp), losses=dict(once))
+    assert twice == {key: pytest.approx(2 * value) for key, value in once.items()}
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_only_labelled_docs(factory, make_nlp, gold):
+    losses = (nlp := make_nlp(factory)).get_pipe(factory).update(gold(nlp))
+    assert losses[f"{factory}_unlabeled_reconstruction"] == losses[f"{factory}_unlabeled_kl"] == 0.0
+    assert losses[f"{factory}_supervised"] > 0 < losses[f"{factory}_reconstruction"]
+
+
+def tag_partly(nlp):
+    reference = Doc(nlp.vocab, words=["Ann", "saw", "Rome"], tags=["NNP", "", "NNP"])
+    return Example(Doc(nlp.vocab, words=["Ann", "saw", "Rome"]), reference), {0: "NNP", 2: "NNP"}
+
+
+def name_partly(nlp):
+    reference = Doc(nlp.vocab, words=["Ann", "saw", "Rome"])
+    reference.set_ents([Span(reference, 2, 3, label="LOC")], default="missing")
+    return Example(Doc(nlp.vocab, words=["Ann", "saw", "Rome"]), reference), {2: "U-LOC"}
+
+
+@pytest.mark.parametrize(
+    ("factory", "annotate"), [("vsl_tagger", tag_partly), ("vsl_ner", name_partly)]
+)
+def test_missing_annotation_adds_nothing_to_the_supervised_loss(factory, annotate, make_nlp, raw):
+    nlp = make_nlp(factory, variant="baseline")  # no noise: training and prediction score alike
+    pipe = nlp.get_pipe(factory)
+    partial, labels = annotate(nlp)
+    (probabilities,) = pipe.predict_probabilities([partial.predicted])
+    names = pipe.scheme.names
+    expected = numpy.mean([-numpy.log(probabilities[i, names.index(n)]) for i, n in labels.items()])
+    key = f"{factory}_supervised"
+    assert pipe.update([partial])[key] == pytest.approx(expected, rel=1e-4)
+    assert pipe.update([partial, *raw(nlp)])[key] == pytest.approx(expected, rel=1e-4)
+    assert pipe.update(raw(nlp))[key] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("factory", "annotate"), [("vsl_tagger", tag_partly), ("vsl_ner", name_partly)]
+)
+def test_partly_labelled_docs_count_as_labelled(factory, annotate, make_nlp):
+    nlp = make_nlp(factory)
+    losses = nlp.get_pipe(factory).update([annotate(nlp)[0]])
+    assert losses[f"{factory}_unlabeled_reconstruction"] == 0.0 < losses[f"{factory}_reconstruction"]
+
+
+def test_ner_learns_nothing_of_o_where_annotation_is_missing(make_nlp, gold, fit):
+    nlp = make_nlp("vsl_ner", variant="baseline")
+    partial, _ = name_partly(nlp)
+    fit(nlp, [partial], 40)
+    doc = nlp(Doc(nlp.vocab, words=["Ann", "saw", "Rome"]))
+    assert [ent.label_ for ent in doc.ents] == ["LOC"] * len(doc.ents) != []
+    (probabilities,) = nlp.get_pipe("vsl_ner").predict_probabilities([partial.predicted])
+    assert probabilities[1, 0] < 0.5  # nothing taught it that "saw" is outside
+
+
+# Rejected spans
+
+
+def reject(nlp, words, start, end, label, key="incorrect_spans"):
+    reference = Doc(nlp.vocab, words=words.split(" "))
+    reference.spans[key] = [Span(reference, start, end, label=label)]
+    return Example(Doc(nlp.vocab, words=words.split(" ")), reference)
+
+
+def span_probability(nlp, words, start, end, label):
+    pipe = nlp.get_pipe("vsl_ner")
+    (rows,) = pipe.predict_probabilities([Doc(nlp.vocab, words=words.split(" "))])
+    kinds = ["B", *"I" * (end - start - 2), "L"] if end - start > 1 else ["U"]
+    ids = [pipe.scheme.names.index(f"{kind}-{label}") for kind in kinds]
+    return numpy.prod([rows[start + i, id_] for i, id_ in enumerate(ids)])
+
+
+@pytest.mark.parametrize("span", [(0, 1, "PER"), (2, 4, "PER"), (2, 5, "LOC")])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_rejected_spans_become_less_probable(variant, span, make_nlp, fit):
+    nlp = make_nlp("vsl_ner", variant=variant)
+    words = "Ann saw Bob Lee Rome"
+    before = span_probability(nlp, words, *span)
+    losses = fit(nlp, [reject(nlp, words, *span)], 20)
+    assert span_probability(nlp, words, *span) < before
+    assert losses[-1]["vsl_ner_negative"] < losses[0]["vsl_ner_negative"]
+    assert losses[0]["vsl_ner_supervised"] == 0.0
+
+
+def test_rejected_spans_have_their_exact_loss(make_nlp):
+    nlp = make_nlp("vsl_ner", variant="baseline")
+    spans = [(0, 1, "PER"), (1, 3, "LOC"), (1, 4, "PER")]
+    words = "Ann saw Bob Lee Rome"
+    expected = numpy.mean([-numpy.log1p(-span_probability(nlp, words, *span)) for span in spans])
+    # behind an empty and a longer Doc, so that offsets count
+    examples = [reject(nlp, words, *spans[0]), Example(Doc(nlp.vocab), Doc(nlp.vocab))]
+    examples += [reject(nlp, words, *span) for span in spans[1:]]
+    losses = nlp.get_pipe("vsl_ner").update(examples)
+    assert losses["vsl_ner_negative"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("key", "labels"), [("incorrect_spans", ("LOC", "ORG", "PER")), ("other", ("LOC", "PER")), (None, ("LOC", "PER"))])
+def test_types_of_rejected_spans_are_labels(key, labels, make_nlp, gold):
+    def examples(nlp):
+        return [*gold(nlp), reject(nlp, "Ann saw Rome", 0, 1, "ORG")]
+
+    nlp = make_nlp("vsl_ner", examples=examples, incorrect_spans_key=key)
+    assert nlp.get_pipe("vsl_ner").labels == labels
+    nlp.get_pipe("vsl_ner").update(examples(nlp))
+
+
+# What a step changes
+
+
+def variants_with_classifiers():
+    pairs = [("baseline", "h"), ("g", "z"), ("flat", "y"), ("flat", "z"), ("hier", "y"), ("hier", "z")]
+    return [(variant, on, name) for (variant, on), name in product(pairs, PRIORS)]
+
+
+@pytest.mark.parametrize(("variant", "classifier_on", "store"), variants_with_classifiers())
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_one_step_changes_every_tensor(
+    factory, variant, classifier_on, store, make_nlp, gold, raw, tensors
+):
+    nlp = make_nlp(
+        factory,
+        variant=variant,
+        model={"classifier_on": classifier_on},
+        prior=prior(store),
+        kl_weight=0.5,
+    )
+    pipe = nlp.get_pipe(factory)
+    before = tensors(pipe.model)
+    nlp.update([*gold(nlp), *raw(nlp)], sgd=Adam(0.01))
+    after = tensors(pipe.model)
+    same = [name for name in before if numpy.array_equal(before[name], after[name])]
+    assert not same
+    parts = {name.split(".")[1] for name in before if ":vsl." in name}
+    heads = {"heads", "decoder", "output"} if variant != "baseline" else set()
+    assert parts == {"classifier", *heads}
+    for name in before:
+        if name.endswith("embedding.weight"):  # the padding
+            assert not after[name][0].any()
+
+
+@pytest.mark.parametrize("embeddings", ["fixed", "tuned"])
+def test_static_vectors_are_never_trained(embeddings, make_nlp, gold, raw, tensors):
+    nlp = make_nlp(vectors=True, encoder={"embeddings": embeddings})
+    vectors = nlp.vocab.vectors.data.copy()
+    before = tensors(nlp.get_pipe("vsl_tagger").model)
+    assert not any(name.endswith("vsl.output") for name in before)  # the vectors are the output
+    nlp.update([*gold(nlp), *raw(nlp)], sgd=Adam(0.01))
+    after = tensors(nlp.get_pipe("vsl_tagger").model)
+    assert not [name for name in before if numpy.array_equal(before[name], after[name])]
+    assert numpy.array_equal(nlp.vocab.vectors.data, vectors)
+    embedding = next(name for name in before if name.endswith("bigru.embedding.weight"))
+    assert len(before[embedding]) == 2 if embeddings == "fixed" else len(before[embedding]) > 10
+
+
+def test_parameters_without_a_part_in_a_step_stay_where_they_are(make_nlp, gold, raw, tensors):
+    nlp = make_nlp(variant="flat", labelled_weight=0.0)
+    pipe = nlp.get_pipe("vsl_tagger")
+    optimizer = Adam(0.01, L2=0.01)
+
+    def changed(examples):
+        before = tensors(pipe.model)
+        nlp.update(examples, sgd=optimizer)
+        after = tensors(pipe.model)
+        return {n.split(":")[1] for n in before if not numpy.array_equal(before[n], after[n])}
+
+    everything = changed([*gold(nlp), *raw(nlp)])  # now there is momentum
+    without_labels = changed(raw(nlp))
+    assert everything - without_labels == {"vsl.classifier.weight", "vsl.classifier.bias"}
+    without_raw = changed(gold(nlp))
+    assert {name.split(".")[1] for name in everything - without_raw} == {"heads", "decoder", "output"}
+    assert "vsl.heads.y.weight" in without_raw
+
+
+# Settings: each check fails when the setting is ignored
+
+
+def first_losses(nlp, factory, gold, raw):
+    fix_random_seed(1)
+    return nlp.get_pipe(factory).update([*gold(nlp), *raw(nlp)])
+
+
+def check_weight(setting, terms):
+    def check(factory, make_nlp, gold, raw):
+        defaults = {"alpha": 0.5, "labelled_weight": 0.5, "kl_weight": 0.5}
+        low, high = (
+            first_losses(make_nlp(factory, **{**defaults, setting: value}), factory, gold, raw)
+            for value in (0.5, 2.5)
+        )
+        share = 1.0 if setting != "kl_weight" else 0.5
+        added = sum(2.0 * share * scale * low[f"{factory}_{term}"] for term, scale in terms.items())
+        assert added > 0
+        assert high[factory] - low[factory] == pytest.approx(added, rel=1e-4)
+
+    return check
+
+
+def check_attr(factory, make_nlp, gold, raw):
+    nlp = make_nlp(factory, attr="pos")
+    assert "PROPN" in nlp.get_pipe(factory).labels
+    doc = nlp("Ann saw Rome")
+    assert all(token.pos_ and not token.tag_ for token in doc)
+
+
+def check_prior(factory, make_nlp, gold, raw):
+    # with a learning rate of 0 the posterior stays the same, and so the KL to its own past is 0
+    for name, variant in zip(PRIORS, ("hier", "g", "hier")):
+        nlp = make_nlp(factory, variant=variant, prior=prior(name), kl_weight=1.0)
+        key, optimizer = f"{factory}_kl", SGD(0.0)
+        first, second = (nlp.update(gold(nlp), sgd=optimizer, losses={}) for _ in range(2))
+        assert first[key] > 0.01
+        assert (second[key] > 0.01) == ("Standard" in name)
+
+
+def check_max_grad_norm(factory, make_nlp, gold, raw):
+    for limit, clipped in ((0.01, True), (0.0, False), (1e6, False)):
+        nlp = make_nlp(factory, variant="baseline", max_grad_norm=limit)
+        pipe = nlp.get_pipe(factory)
+        pipe.update(gold(nlp))
+        _, gradients = collect_gradients(pipe.model)
+        whole = sum(float(g.square().sum()) for g in gradients.values()) ** 0.5
+        seen = []
+        pipe.finish_update(lambda key, weights, gradient: (seen.append(gradient) or weights, gradient))
+        norm = sum(float((g**2).sum()) for g in seen) ** 0.5
+        assert norm == pytest.approx(limit if clipped else whole, rel=1e-3)
+
+
+def check_overwrite(factory, make_nlp, gold, raw):
+    for overwrite in (True, False):
+        nlp = make_nlp(factory, overwrite=overwrite)
+        doc = Doc(nlp.vocab, words=["Ann", "saw"], tags=["KEPT", ""])
+        doc.set_ents([Span(doc, 0, 1, label="KEPT")], default="missing")
+        nlp(doc)
+        kept = doc[0].tag_ if factory == "vsl_tagger" else doc[0].ent_type_
+        assert (kept == "KEPT") != overwrite
+        assert doc[1].tag_ or doc[1].ent_iob_
+
+
+def check_store_probabilities(factory, make_nlp, gold, raw):
+    for store in (True, False):
+        nlp = make_nlp(factory, store_probabilities=store)
+        pipe, key = nlp.get_pipe(factory), f"{factory}_probabilities"
+        docs = list(nlp.pipe(["Ann saw Rome", "", "We"]))
+        assert all((key in doc.user_data) == store for doc in docs)
+        if store:
+            for doc, expected in zip(docs, pipe.predict_probabilities(docs)):
+                assert doc.user_data[key].shape == (len(doc), len(pipe.scheme.names))
+                assert numpy.allclose(doc.user_data[key], expected, atol=1e-6)
+                assert numpy.allclose(doc.user_data[key].sum(1), 1.0, atol=1e-5)
+
+
+def check_scorer(factory, make_nlp, gold, raw):
+    default = {"vsl_tagger": "tag_acc", "vsl_ner": "ents_f"}[factory]
+    nlp = make_nlp(factory)
+    assert default in nlp.get_pipe(factory).score(gold(nlp))
+    assert make_nlp(factory, scorer=None).get_pipe(factory).score(gold(nlp)) == {}
+    other = {"@scorers": "spacy.senter_scorer.v1"}
+    scores = make_nlp(factory, scorer=other).get_pipe(factory).score(gold(nlp))
+    assert set(scores) == {"sents_p", "sents_r", "sents_f"}
+
+
+def check_incorrect_spans_key(factory, make_nlp, gold, raw):
+    nlp = make_nlp(factory, incorrect_spans_key="bad")
+    for key, found in (("bad", True), ("incorrect_spans", False)):
+        losses = nlp.get_pipe(factory).update([reject(nlp, "Ann saw Rome", 0, 1, "PER", key)])
+        assert (f"{factory}_negative" in losses) == found
+
+
+def check_model(factory, make_nlp, gold, raw):
+    for width in (3, 7):
+        nlp = make_nlp(factory, model={"width_y": width})
+        assert nlp.get_pipe(factory).model.shims[0].module.classifier.in_features == width
+
+
+CHECKS = {
+    "attr": check_attr,
+    "alpha": check_weight("alpha", {"unlabeled_reconstruction": 1.0, "unlabeled_kl": 0.5}),
+    "labelled_weight": check_weight("labelled_weight", {"reconstruction": 1.0, "kl": 0.5}),
+    "kl_weight": check_weight("kl_weight", {"kl": 1.0, "unlabeled_kl": 1.0}),
+    "prior": check_prior,
+    "max_grad_norm": check_max_grad_norm,
+    "overwrite": check_overwrite,
+    "store_probabilities": check_store_probabilities,
+    "scorer": check_scorer,
+    "incorrect_spans_key": check_incorrect_spans_key,
+    "model": check_model,
+}
+
+
+def settings():
+    for factory, make in FACTORIES.items():
+        for name in inspect.signature(make).parameters:
+            if name not in ("nlp", "name"):
+                yield factory, name
+
+
+@pytest.mark.parametrize(("factory", "setting"), list(settings()))
+def test_every_setting_has_an_effect(factory, setting, make_nlp, gold, raw):
+    CHECKS[setting](factory, make_nlp, gold, raw)
+
+
+# Schedules
+
+
+SCHEDULES = [
+    (0.4, [0.4] * 5),
+    ({"@schedules": "semivae.linear.v1", "start": 0.0, "end": 1.0, "steps": 4}, [0, 0.25, 0.5, 0.75, 1]),
+    (
+        {
+            "@schedules": "constant_then.v1",
+            "rate": 0.1,
+            "steps": 2,
+            "schedule": {"@schedules": "constant.v1", "rate": 0.7},
+        },
+        [0.1, 0.1, 0.7, 0.7, 0.7],
+    ),
+]
+
+
+@pytest.mark.parametrize(("schedule", "values"), SCHEDULES)
+@pytest.mark.parametrize("setting", ["alpha", "labelled_weight", "kl_weight"])
+def test_weights_follow_their_schedules(setting, schedule, values, make_nlp, gold, raw):
+    defaults = {"alpha": 0.0, "labelled_weight": 0.0, "kl_weight": 1.0}
+    defaults |= {"alpha": 1.0} if setting == "kl_weight" else {}
+    nlp = make_nlp(**{**defaults, setting: schedule})
+    term = "reconstruction" if setting == "labelled_weight" else "unlabeled_kl"
+    seen = []
+    for _ in values:
+        losses = nlp.update([*gold(nlp), *raw(nlp)], sgd=Adam(0.001), losses={})
+        rest = losses["vsl_tagger"] - losses["vsl_tagger_supervised"]
+        if setting == "labelled_weight":
+            whole = losses["vsl_tagger_reconstruction"] + losses["vsl_tagger_kl"]
+        elif setting == "alpha":
+            whole = losses["vsl_tagger_unlabeled_reconstruction"] + losses["vsl_tagger_unlabeled_kl"]
+        else:
+            rest -= losses["vsl_tagger_unlabeled_reconstruction"]
+            whole = losses[f"vsl_tagger_{term}"]
+        seen.append(rest / whole)
+    assert seen == pytest.approx(values, abs=1e-3)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("alpha", "much"), ("kl_weight", True), ("labelled_weight", None)])
+def test_wrong_weights_are_refused(setting, value, make_nlp):
+    with pytest.raises(ValueError, match=setting):
+        make_nlp(**{setting: value})
+
+
+def test_alpha_zero_is_the_supervised_twin(make_nlp, gold, raw, tensors):
+    trained = []
+    for alpha, extra in ((0.0, True), (0.0, False), (1.0, True)):
+        nlp = make_nlp(model={"variational": False}, alpha=alpha)  # no noise, so that runs compare
+        nlp.update([*gold(nlp), *(raw(nlp) if extra else [])], sgd=SGD(0.1))
+        trained.append(tensors(nlp.get_pipe("vsl_tagger").model))
+    with_raw, without, weighted = trained
+    assert all(numpy.allclose(with_raw[name], without[name], atol=1e-6) for name in without)
+    assert not all(numpy.allclose(weighted[name], without[name], atol=1e-6) for name in without)
+
+
+# Labels
+
+
+STRANGE = ["!", ",", "O", "-", "B-PER", " ", "\U0001f600"]
+
+
+def test_any_string_is_a_tag(make_nlp, fit):
+    words = [f"w{i}" for i in range(len(STRANGE))]
+
+    def examples(nlp):
+        return [Example(Doc(nlp.vocab, words), Doc(nlp.vocab, words, tags=STRANGE))]
+
+    nlp = make_nlp(examples=examples)
+    fit(nlp, examples(nlp), 60)
+    assert sorted(nlp.get_pipe("vsl_tagger").labels) == sorted(STRANGE)
+    assert [token.tag_ for token in nlp(Doc(nlp.vocab, words))] == STRANGE
+
+
+def test_any_string_is_an_entity_type(make_nlp, fit):
+    words = [f"w{i}" for i in range(2 * len(STRANGE))]
+
+    def examples(nlp):
+        doc = Doc(nlp.vocab, words)
+        doc.ents = [Span(doc, 2 * i, 2 * i + 1 + i % 2, label=name) for i, name in enumerate(STRANGE)]
+        return [Example(Doc(nlp.vocab, words), doc)]
+
+    nlp = make_nlp("vsl_ner", variant="baseline", examples=examples)
+    (eg,) = examples(nlp)
+    fit(nlp, [eg], 80, lr=0.05)
+    assert annotation("vsl_ner", nlp(Doc(nlp.vocab, words))) == annotation("vsl_ner", eg.reference)
+
+
+def test_ner_predicts_well_formed_entities_only(make_nlp):
+    nlp = make_nlp("vsl_ner")
+    pipe = nlp.get_pipe("vsl_ner")
+    rng = numpy.random.default_rng(0)
+    docs = [nlp.make_doc("a b c d e f g"), nlp.make_doc(""), nlp.make_doc("x")]
+    for _ in range(20):
+        scores = pipe.predict(docs)
+        scores.dataXd[:] = rng.normal(size=scores.dataXd.shape) * 5
+        pipe.set_annotations(docs, scores)  # raises for a path that is not well-formed
+        assert [ids.shape for ids in pipe.decode(scores)] == [(7,), (0,), (1,)]
+
+
+# Pruning
+
+
+@pytest.mark.parametrize("vectors", [True, False])
+@pytest.mark.parametrize(("factory", "variant"), product(FACTORIES, VARIANTS))
+def test_prune_keeps_predictions_to_the_bit(factory, variant, vectors, make_nlp, gold, raw, fit):
+    encoder = {"embeddings": "fixed"} if vectors else {}
+    nlp = make_nlp(factory, variant=variant, vectors=vectors, encoder=encoder)
+    fit(nlp, [*gold(nlp), *raw(nlp)], 3)
+    texts = ["Ann saw Rome", "We like zebras"]
+    expected, size = logits(nlp, texts), len(nlp.get_pipe(factory).to_bytes(exclude=["vocab"]))
+    nlp.get_pipe(factory).prune()
+    assert numpy.array_equal(logits(nlp, texts), expected)
+    pruned = nlp.get_pipe(factory).to_bytes(exclude=["vocab"])
+    loaded = spacy.blank("en").from_config(nlp.config)
+    loaded.from_bytes(nlp.to_bytes())
+    assert numpy.array_equal(logits(loaded, texts), expected)
+    if variant == "baseline":
+        return
+    assert len(pruned) < 0.95 * size
+    for each in (nlp, loaded):
+        with pytest.raises(ValueError, match="pruned"):
+            each.update(gold(each), sgd=Adam(0.01))

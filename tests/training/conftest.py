@@ -1,0 +1,45 @@
+"""Files of raw text for the tests of this folder."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from spacy.tokens import DocBin
+
+from spacy_semivae.training.unlabeled import UnlabeledCorpus
+
+
+def write_file(path: Path, data: str | bytes) -> Path:
+    data = data.encode("utf8") if isinstance(data, str) else data
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+@pytest.fixture
+def write():
+    """Write a file, compressed where its name ends in .gz."""
+    return write_file
+
+
+@pytest.fixture
+def write_lines():
+    """Write lines of text to a file."""
+    return lambda path, lines: write_file(path, "".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture
+def write_docs():
+    """Write Docs to a file as a DocBin."""
+    return lambda path, docs: write_file(path, DocBin(docs=docs).to_bytes())
+
+
+@pytest.fixture
+def read():
+    """Read the texts of a raw corpus, by default in the order of the files."""
+
+    def read_corpus(nlp, path, **settings) -> list[str]:
+        settings = {"shuffle_buffer": 0, **settings}
+        return [eg.predicted.text for eg in UnlabeledCorpus(path, **settings)(nlp)]
+
+    return read_corpus
