@@ -74,7 +74,7 @@ def run_one(row: Row, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder)
         log = output / "log.txt"
-        with log.open("w", encoding="utf8") as stream:
+        with log.open("w", encoding="utf8", buffering=1) as stream:
             if row.stock:
                 summary, first = run_stock(row, seed, output, stream), {}
             else:

@@ -5,6 +5,7 @@ from spacy.cli._util import app as spacy_app
 
 from .convert import convert_cli
 from .init_config import init_config_cli
+from .prune import prune_cli
 from .split import split_cli
 from .train import train_cli
 from .vectors import vectors_cli
@@ -18,6 +19,7 @@ WITH_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command("convert")(convert_cli)
 app.command("init-config")(init_config_cli)
+app.command("prune")(prune_cli)
 app.command("split")(split_cli)
 app.command("train", context_settings=WITH_OVERRIDES)(train_cli)
 app.command("vectors", context_settings=WITH_OVERRIDES)(vectors_cli)

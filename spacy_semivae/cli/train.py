@@ -1,8 +1,10 @@
 """`spacy semivae train`: a config, labelled and raw corpora in; a trained pipeline out."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import typer
 from spacy.cli._util import Arg, Opt, import_code, parse_config_overrides, setup_gpu
 from spacy.util import load_config
@@ -21,10 +23,12 @@ def train_cli(
 
     Settings of the config are overridden as in `spacy train`: --paths.train labeled.spacy.
     """
-    overrides = parse_config_overrides(ctx.args)
-    import_code(code)
     try:
+        overrides = parse_config_overrides(ctx.args)
+        import_code(code)
         train(config_path, output, overrides=overrides, gpu_id=gpu_id, overwrite=overwrite)
+    except click.NoSuchOption as error:
+        msg.fail(error.message, "Settings of the config are overridden by --section.name", exits=1)
     except (ValueError, OSError, FloatingPointError) as error:
         msg.fail("Training stopped", str(error), exits=1)
 
@@ -47,11 +51,12 @@ def train(
     RETURNS (dict[str, Any]): Best score, its step, and the number of steps.
     """
     from ..training.initialize import initialize_nlp
-    from ..training.run import prepare_output, train_nlp
+    from ..training.run import check_output, train_nlp
 
-    prepare_output(output, overwrite)
+    check_output(output, overwrite=overwrite)
     setup_gpu(gpu_id)
     config = load_config(config_path, overrides=overrides, interpolate=False)
     msg.info("Initializing pipeline")
     nlp, settings = initialize_nlp(config, use_gpu=gpu_id)
-    return train_nlp(nlp, settings, output)
+    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+    return train_nlp(nlp, settings, output, overwrite=overwrite, **streams)

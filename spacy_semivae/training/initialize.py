@@ -17,8 +17,8 @@ from thinc.api import Config
 
 from ..pipeline.base import SemiSupervisedPipe
 from ..pipeline.vsl import VSLPipe
-from .schema import SemiVAESchema, WarmStart, check_training_keys, resolve_semivae
 from .raw_text import normalize_text
+from .schema import SemiVAESchema, WarmStart, check_training_keys, resolve_semivae
 
 INIT_CORPUS = "semivae_init"
 LOW_COVERAGE = 0.6
@@ -35,7 +35,9 @@ def initialize_nlp(config: Config, *, use_gpu: int = -1) -> tuple[Language, Semi
     check_training_keys(config)
     settings = resolve_semivae(config.interpolate())
     nlp = init_nlp(with_init_corpus(config, settings), use_gpu=use_gpu)
-    nlp.config["training"]["train_corpus"] = config["training"]["train_corpus"]
+    for key in ("train_corpus", "max_epochs"):
+        if key in config["training"]:
+            nlp.config["training"][key] = config["training"][key]
     nlp.config["corpora"].pop(INIT_CORPUS, None)
     if settings.warm_start.path:
         warm_start(nlp, settings)
@@ -68,6 +70,8 @@ def with_init_corpus(config: Config, settings: SemiVAESchema) -> Config:
             "limit": settings.init_unlabeled,
         }
         config["training"]["train_corpus"] = f"corpora.{INIT_CORPUS}"
+        # with a streamed corpus (-1) spaCy would show the first 100 Examples only
+        config["training"]["max_epochs"] = 0
     return config
 
 
@@ -86,6 +90,11 @@ def warm_start(nlp: Language, settings: SemiVAESchema) -> None:
         old: Any = teacher.get_pipe(name) if name in teacher.pipe_names else None
         if type(old) is not type(pipe):
             raise ValueError(f"warm_start.path {start.path} has no component like '{name}'")
+        if start.weights and old.labels != pipe.labels:
+            raise ValueError(
+                f"warm_start.weights needs the labels of {start.path}, {list(old.labels)}, but "
+                f"'{name}' has {list(pipe.labels)}"
+            )
         if start.weights:
             pipe.model.from_bytes(old.model.to_bytes())
         if start.prior:
@@ -158,9 +167,7 @@ def semi_supervised_pipes(nlp: Language, frozen: Sequence[str] = ()) -> list[Sem
     ]
 
 
-def raw_batches(
-    nlp: Language, corpus: Any, batcher: Any
-) -> Iterator[list[Example]]:
+def raw_batches(nlp: Language, corpus: Any, batcher: Any) -> Iterator[list[Example]]:
     """Batch the raw stream without end; a stream that ends is read again.
 
     nlp (Language): The pipeline, which tokenizes raw text.

@@ -78,8 +78,9 @@ def train_steps(
     dropout = Weight("dropout", settings.dropout)
     progress, start = Progress(), timer()
     for epoch, batch in labeled:
-        has_use = unlabeled is not None and learns_from_raw(nlp, settings.frozen)
-        raw = next(unlabeled) if has_use else []
+        raw: Sequence[Example] = []
+        if unlabeled is not None and learns_from_raw(nlp, settings.frozen):
+            raw = next(unlabeled)
         if settings.before_update:
             settings.before_update(nlp, {"step": progress.step, "epoch": epoch})
         drop = dropout.at(progress.step)

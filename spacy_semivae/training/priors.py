@@ -111,7 +111,7 @@ class MemoryStore(StandardStore):
     def _clear(self) -> None:
         self.entries: OrderedDict[str, Entry] = OrderedDict()
         self.widths: dict[str, int] = {}  # columns of each latent in a packed tensor
-        self.tokens = self.reads = self.hits = 0
+        self.tokens = self.visits = self.hits = 0
 
     def initialize(self, model: Model, n_labeled: int) -> None:
         """Forget everything."""
@@ -120,7 +120,6 @@ class MemoryStore(StandardStore):
     def read(self, model: Model, docs: Sequence[Doc]) -> Prior | None:
         """Give the posteriors at the last refresh, N(0, I) for sentences not met before."""
         entries = [self.entries.get(doc_key(doc)) for doc in docs]
-        self._count(sum(entry is not None for entry in entries), len(docs))
         found = [None if entry is None else entry.packed for entry in entries]
         known = next((packed for packed in found if packed is not None), None)
         if known is None:
@@ -153,8 +152,9 @@ class MemoryStore(StandardStore):
         packed = {name: q.pack() for name, q in posteriors.items()}
         self.widths = {name: part.shape[1] for name, part in packed.items()}
         rows = torch.cat(list(packed.values()), 1).split([len(doc) for doc in docs])
-        for doc, row in zip(docs, rows):
-            key = doc_key(doc)
+        keys = [doc_key(doc) for doc in docs]
+        self._count(sum(key in self.entries for key in keys), len(docs))
+        for doc, key, row in zip(docs, keys, rows):
             if key not in self.entries:
                 self.entries[key] = Entry(len(doc))
                 self.tokens += len(doc)
@@ -168,11 +168,11 @@ class MemoryStore(StandardStore):
             self.tokens -= dropped.length
 
     def _count(self, hits: int, docs: int) -> None:
-        before, self.reads = self.reads, self.reads + docs
+        before, self.visits = self.visits, self.visits + docs
         self.hits += hits
-        if before < DOCS_BEFORE_WARNING <= self.reads and self.hits < 0.01 * self.reads:
+        if before < DOCS_BEFORE_WARNING <= self.visits and self.hits < 0.01 * self.visits:
             warnings.warn(
-                f"Of {self.reads} Docs only {self.hits} were met before, so the memory prior "
+                f"Of {self.visits} Docs only {self.hits} were met before, so the memory prior "
                 "stays N(0, I) for nearly all: use semivae.SnapshotPrior.v1 for a stream",
                 stacklevel=2,
             )

@@ -16,6 +16,7 @@ from spacy.training import Example
 from spacy.training.loop import (
     DIR_MODEL_BEST,
     DIR_MODEL_LAST,
+    clean_output_dir,
     create_before_to_disk_callback,
     create_evaluation_callback,
     create_train_batches,
@@ -26,8 +27,8 @@ from thinc.api import Optimizer, fix_random_seed
 from tqdm import tqdm
 from wasabi import Printer
 
-from .initialize import check_streams, init_docs, raw_batches, semi_supervised_pipes
-from .loop import LoopSettings, train_steps
+from .initialize import check_streams, raw_batches, semi_supervised_pipes
+from .loop import Evaluate, LoopSettings, train_steps
 from .schema import SemiVAESchema
 
 
@@ -52,19 +53,22 @@ def train_nlp(
     RAISES (FileExistsError): When the folder holds a run and `overwrite` is not set.
     RAISES (FloatingPointError): When a loss is not finite; names the last good checkpoint.
     """
-    prepare_output(output, overwrite)
+    check_output(output, overwrite=overwrite)
     config = nlp.config.interpolate()
     T = registry.resolve(config["training"], schema=ConfigSchemaTraining)
     if T["seed"] is not None:
         fix_random_seed(T["seed"])
     save = create_saver(nlp, T, output)
     steps = create_steps(nlp, T, settings, config)
+    if output:
+        clean_output_dir(output)  # only now that settings and corpora have been checked
+        output.mkdir(parents=True, exist_ok=True)
     message = Printer(no_print=True)
     stdout.write(message.info(f"Pipeline: {nlp.pipe_names}") + "\n")
     with nlp.select_pipes(disable=T["frozen_components"]):
         log_step, finalize = T["logger"](nlp, stdout, stderr)
     bar = tqdm(total=T["max_steps"] or None, disable=None, leave=False, file=stderr, unit="step")
-    interrupted, info = False, {}
+    interrupted, info = False, dict[str, Any]()
     try:
         for _, info, is_best in steps:
             show_progress(bar, nlp, info)
@@ -120,7 +124,7 @@ def create_steps(
         T["optimizer"],
         create_train_batches(nlp, train_corpus, T["batcher"], T["max_epochs"]),
         unlabeled,
-        create_evaluation_callback(nlp, dev_corpus, T["score_weights"]),
+        create_evaluate(nlp, dev_corpus, T["score_weights"]),
         LoopSettings(
             dropout=T["dropout"],
             accumulate_gradient=T["accumulate_gradient"],
@@ -134,21 +138,41 @@ def create_steps(
     )
 
 
-def prepare_output(output: Path | None, overwrite: bool) -> None:
-    """Make the output folder, and refuse one that holds a run.
+def create_evaluate(
+    nlp: Language, corpus: Callable[[Language], Iterable[Example]], weights: dict[str, float | None]
+) -> Evaluate:
+    """Make the function that evaluates; it warns where no score counts, as every step ties then.
+
+    nlp (Language): The pipeline.
+    corpus (Callable): The dev corpus's reader.
+    weights (dict): [training.score_weights].
+    RETURNS (Callable): Gives the weighted score and all scores.
+    """
+    evaluate = create_evaluation_callback(nlp, corpus, weights)  # type: ignore[arg-type]
+
+    def evaluate_and_check() -> tuple[float, dict[str, Any]]:
+        score, scores = evaluate()
+        if not any(weights.get(name) for name in scores):
+            warnings.warn(
+                f"None of the scores {sorted(scores)} has a weight, so that the first evaluation "
+                f"stays the best one: check [training.score_weights] {weights} and the dev corpus",
+                stacklevel=2,
+            )
+        return score, scores
+
+    return evaluate_and_check
+
+
+def check_output(output: Path | None, *, overwrite: bool) -> None:
+    """Refuse an output folder that holds a run; nothing is deleted here.
 
     output (Path | None): The folder.
-    overwrite (bool): Delete the run in it.
+    overwrite (bool): Whether a run in it may be deleted.
     RAISES (FileExistsError): When it holds a run and `overwrite` is not set.
     """
-    if output is None:
-        return
-    for path in (output / DIR_MODEL_BEST, output / DIR_MODEL_LAST):
-        if path.exists() and not overwrite:
-            raise FileExistsError(f"{output} holds a trained pipeline; --overwrite deletes it")
-        if path.exists():
-            shutil.rmtree(path)
-    output.mkdir(parents=True, exist_ok=True)
+    names = (DIR_MODEL_BEST, DIR_MODEL_LAST)
+    if output and not overwrite and any((output / name).exists() for name in names):
+        raise FileExistsError(f"{output} holds a trained pipeline; --overwrite deletes it")
 
 
 def create_saver(nlp: Language, T: dict[str, Any], output: Path | None) -> Callable[[bool], None]:
@@ -251,7 +275,7 @@ def train(
 
     def evaluate() -> tuple[float, dict[str, Any]]:
         examples = [Example(doc.copy(), reference) for doc, reference in dev_egs]
-        callback = create_evaluation_callback(nlp, lambda nlp: examples, score_weights)
+        callback = create_evaluate(nlp, lambda nlp: examples, score_weights)
         return callback() if examples else (0.0, {})
 
     steps = train_steps(
@@ -264,16 +288,34 @@ def train(
             dropout=dropout, patience=patience, max_steps=max_steps, eval_frequency=eval_frequency
         ),
     )
-    best: dict[str, bytes] = {}
-    info: dict[str, Any] = {}
-    for _, info, is_best in tqdm(steps, total=max_steps, disable=None, leave=False):
-        if is_best and dev_egs:
-            best = {n: p.to_bytes(exclude=["vocab"]) for n, p in trainable(nlp)}
-    for name, data in best.items():
-        nlp.get_pipe(name).from_bytes(data, exclude=["vocab"])  # type: ignore[attr-defined]
+    bar = tqdm(steps, total=max_steps, disable=None, leave=False)
+    info = run_to_best(nlp, bar, optimizer) if dev_egs else [info for _, info, _ in bar][-1]
     if not dev_egs:
         warnings.warn("train got no dev Docs: the last weights are kept", stacklevel=2)
     return summarize(info)
+
+
+def run_to_best(
+    nlp: Language, steps: Iterable[tuple[Any, dict[str, Any], bool | None]], optimizer: Optimizer
+) -> dict[str, Any]:
+    """Train, and end with the weights of the best evaluation, also after an interrupt or error.
+
+    nlp (Language): The pipeline.
+    steps (Iterable): What `train_steps` yields.
+    optimizer (Optimizer): Holds the averages that were evaluated, if any.
+    RETURNS (dict[str, Any]): The loop's last report.
+    """
+    best: dict[str, bytes] = {}
+    info: dict[str, Any] = {}
+    try:
+        for _, info, is_best in steps:
+            if is_best:
+                with nlp.use_params(optimizer.averages or {}):
+                    best = {n: p.to_bytes(exclude=["vocab"]) for n, p in trainable(nlp)}
+    finally:
+        for name, data in best.items():
+            nlp.get_pipe(name).from_bytes(data, exclude=["vocab"])  # type: ignore[attr-defined]
+    return info
 
 
 def trainable(nlp: Language) -> list[tuple[str, Any]]:

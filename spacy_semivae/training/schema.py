@@ -8,7 +8,6 @@ from spacy.schemas import ConfigSchemaTraining
 from spacy.util import registry
 from thinc.api import Config
 
-
 DEFAULT_BATCHER = {
     "@batchers": "spacy.batch_by_words.v1",
     "size": 500,

@@ -1,5 +1,6 @@
 """Complete, commented training configs, as `semivae init-config` writes them."""
 
+import re
 from collections.abc import Sequence
 
 import spacy
@@ -66,22 +67,25 @@ weights = false
 [initialize]
 vectors = ${paths.vectors}
 """
+ENCODER = "components.*.model.tok2vec"
+# Section (a star is one name) and setting; "" is the section itself.
 COMMENTS = {
-    "[corpora.unlabeled]": "Raw text: .txt, .jsonl, .spacy, also .gz; a file, glob or folder",
-    "[semivae]": "Joint training on raw text; read by `spacy semivae train`",
-    "[semivae.warm_start]": "A trained pipeline whose posteriors are the first priors",
-    "alpha": "Weight of the raw text's loss terms; 0 is the supervised twin",
-    "attr": "Token attribute to predict: tag, pos or morph",
-    "embeddings": "fixed or tuned static vectors ([initialize] vectors), or learned",
-    "exclude": "Raw texts that stand here are left out",
-    "grad_clip": "Per tensor; the components clip by the joint norm, see max_grad_norm",
-    "init_unlabeled": "Raw Docs that vocabularies are taken from",
-    "kl_weight": "Schedules are functions of the step",
-    "labelled_weight": "Weight of the labelled text's variational terms",
-    "limit": "Raw Docs used; 0 for all",
-    "max_targets": "Words the decoder tells apart",
-    "min_count": "Occurrences a word needs for an embedding of its own",
-    "variant": "baseline, g, flat or hier",
+    ("corpora.unlabeled", ""): "Raw text: .txt, .jsonl, .spacy, also .gz; a file, glob or folder",
+    ("corpora.unlabeled", "exclude"): "Raw texts that stand here are left out",
+    ("corpora.unlabeled", "limit"): "Raw Docs used; 0 for all",
+    ("training.optimizer", "grad_clip"): "Per tensor; components clip by max_grad_norm jointly",
+    ("semivae", ""): "Joint training on raw text; read by `spacy semivae train`",
+    ("semivae", "init_unlabeled"): "Raw Docs that vocabularies are taken from",
+    ("semivae.warm_start", ""): "A trained pipeline whose posteriors are the first priors",
+    ("components.*", "attr"): "Token attribute to predict: tag, pos or morph",
+    ("components.*", "alpha"): "Weight of the raw text's loss terms; 0 is the supervised twin",
+    ("components.*", "labelled_weight"): "Weight of the labelled text's variational terms",
+    ("components.*.kl_weight", ""): "Weight of the KL terms, a function of the step",
+    ("components.*.prior", ""): "Where the latents' priors come from",
+    ("components.*.model", "variant"): "baseline, g, flat or hier",
+    ("components.*.model", "max_targets"): "Words the decoder tells apart",
+    (ENCODER, "embeddings"): "fixed or tuned static vectors ([initialize] vectors), or learned",
+    (ENCODER, "min_count"): "Occurrences a word needs for an embedding of its own",
 }
 
 
@@ -125,10 +129,12 @@ def comment(config: str) -> str:
     config (str): The config.
     RETURNS (str): The same with comment lines.
     """
-    lines = []
+    lines, section = [], ""
     for line in config.splitlines():
-        key = line if line.startswith("[") else line.split(" = ")[0]
-        if key in COMMENTS:
-            lines.append(f"# {COMMENTS[key]}")
+        setting = line.split(" = ")[0]
+        if line.startswith("["):
+            section, setting = re.sub(r"(?<=^components\.)[^.]+", "*", line.strip("[]")), ""
+        if line and (section, setting) in COMMENTS:
+            lines.append(f"# {COMMENTS[section, setting]}")
         lines.append(line)
     return "\n".join(lines) + "\n"

@@ -1,12 +1,17 @@
-"""Files of raw text for the tests of this folder."""
+"""Files of raw text and tiny training configs for the tests of this folder."""
 
 import gzip
 from pathlib import Path
 
 import pytest
 from spacy.tokens import DocBin
+from spacy.util import load_config
+from thinc.api import Config
 
+from spacy_semivae.training.initialize import initialize_nlp
 from spacy_semivae.training.unlabeled import UnlabeledCorpus
+
+ROOT = Path(__file__).parents[2]
 
 
 def write_file(path: Path, data: str | bytes) -> Path:
@@ -43,3 +48,29 @@ def read():
         return [eg.predicted.text for eg in UnlabeledCorpus(path, **settings)(nlp)]
 
     return read_corpus
+
+
+@pytest.fixture
+def load_tiny():
+    """Load configs/test/<name>.cfg with the demo corpus, some texts of it, and overrides."""
+
+    def load(name: str = "tagger", **overrides) -> Config:
+        paths = {
+            "paths.train": str(ROOT / "assets/demo/train.spacy"),
+            "paths.dev": str(ROOT / "assets/demo/dev.spacy"),
+            "paths.unlabeled": str(ROOT / "assets/demo/unlabeled.txt"),
+            "corpora.train.limit": 20,
+            "corpora.dev.limit": 20,
+            "corpora.unlabeled.limit": 60,
+        }
+        overrides = {key.replace("__", "."): value for key, value in overrides.items()}
+        path = ROOT / "configs" / "test" / f"{name}.cfg"
+        return load_config(path, overrides={**paths, **overrides}, interpolate=False)
+
+    return load
+
+
+@pytest.fixture
+def start(load_tiny):
+    """Initialize the pipeline of a tiny config; gives it and its [semivae] settings."""
+    return lambda name="tagger", **overrides: initialize_nlp(load_tiny(name, **overrides))

@@ -1,0 +1,333 @@
+import copy
+import pickle
+import warnings
+
+import numpy
+import pytest
+import spacy
+from spacy.cli._util import app
+from spacy.cli.debug_config import debug_config
+from spacy.cli.evaluate import evaluate
+from spacy.cli.init_config import fill_config
+from spacy.tokens import DocBin
+from spacy.training import Example
+from spacy.util import load_config
+from thinc.api import Adam
+from typer.testing import CliRunner
+
+import spacy_semivae
+from spacy_semivae.training.template import make_config
+
+FACTORIES = ("vsl_tagger", "vsl_ner")
+TEXTS = ["Ann saw Bob Lee in Rome!", "", "We like zebras", "\U0001f600"] * 3
+
+
+def scores(nlp, name, texts=TEXTS):
+    return nlp.get_pipe(name).predict([nlp.make_doc(text) for text in texts]).dataXd.copy()
+
+
+def written(docs):
+    return [([t.tag_ for t in doc], [(e.start, e.end, e.label_) for e in doc.ents]) for doc in docs]
+
+
+@pytest.fixture
+def trained(make_nlp, gold, raw, fit):
+    """Make a trained pipeline with one component."""
+
+    def make(factory="vsl_tagger", **settings):
+        nlp = make_nlp(factory, **settings)
+        fit(nlp, [*gold(nlp), *raw(nlp)], 10)
+        return nlp
+
+    return make
+
+
+# Copies and processes
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_several_processes_predict_alike(factory, trained):
+    nlp = trained(factory, store_probabilities=True)
+    expected = list(nlp.pipe(TEXTS))  # in this process first: its threads must not stop the others
+    found = list(nlp.pipe(TEXTS, n_process=2, batch_size=2))
+    assert written(found) == written(expected)
+    key = f"{factory}_probabilities"
+    for one, other in zip(found, expected):
+        assert numpy.allclose(one.user_data[key], other.user_data[key], atol=1e-6)
+
+
+def by_pickle(nlp):
+    return pickle.loads(pickle.dumps(nlp))
+
+
+SCHEDULE = {"@schedules": "constant_then.v1", "rate": 0.1, "steps": 12,
+            "schedule": {"@schedules": "constant.v1", "rate": 0.7}}
+
+
+@pytest.mark.parametrize("prior", ["semivae.MemoryPrior.v1", "semivae.SnapshotPrior.v1"])
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, by_pickle])
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_copies_predict_alike_and_train_apart(factory, duplicate, prior, trained, gold, raw, fit):
+    # a generator of Thinc's can be neither copied nor pickled
+    nlp = trained(factory, prior={"@misc": prior}, alpha=SCHEDULE)
+    expected = scores(nlp, factory)
+    other = duplicate(nlp)
+    pipe = other.get_pipe(factory)
+    assert pipe is not nlp.get_pipe(factory)
+    assert pipe.cfg == nlp.get_pipe(factory).cfg
+    assert pipe.cfg is not nlp.get_pipe(factory).cfg
+    assert numpy.array_equal(scores(other, factory), expected)
+    fit(other, [*gold(other), *raw(other)], 5)
+    assert not numpy.array_equal(scores(other, factory), expected)
+    assert numpy.array_equal(scores(nlp, factory), expected)
+    assert nlp.get_pipe(factory).cfg["step"] == 10
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, by_pickle])
+def test_copied_schedules_keep_their_values(duplicate, trained):
+    def alphas(nlp):
+        return [nlp.get_pipe("vsl_tagger").alpha.at(step) for step in range(15)]
+
+    ours = {"@schedules": "semivae.linear.v1", "start": 0.0, "end": 1.0, "steps": 14}
+    nlp = trained(alpha=ours)
+    assert alphas(duplicate(nlp)) == alphas(nlp) == pytest.approx([i / 14 for i in range(15)])
+    # of a generator only the values that were drawn can be copied
+    nlp = trained(alpha=SCHEDULE)
+    assert alphas(duplicate(nlp)) == [0.1] * 15
+    assert alphas(nlp) == [0.1] * 12 + [0.7] * 3
+    assert alphas(duplicate(nlp)) == alphas(nlp)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_vectors_are_stored_with_the_pipeline(factory, trained):
+    nlp = trained(factory, vectors=True, encoder={"embeddings": "fixed"})
+    loaded = spacy.blank("en").from_config(nlp.config).from_bytes(nlp.to_bytes())
+    assert numpy.array_equal(scores(loaded, factory), scores(nlp, factory))
+
+
+# Pipelines
+
+
+def both(gold, raw):
+    nlp = spacy.blank("en")
+    for factory in FACTORIES:
+        nlp.add_pipe(factory)
+    nlp.initialize(lambda: [*gold(nlp), *raw(nlp)])
+    return nlp
+
+
+def test_two_components_in_one_pipeline(gold, raw, fit):
+    nlp = both(gold, raw)
+    losses = fit(nlp, [*gold(nlp), *raw(nlp)], 40, lr=0.01)[-1]
+    assert {"vsl_tagger", "vsl_ner", "vsl_tagger_kl", "vsl_ner_kl"} <= set(losses)
+    found = written(nlp.pipe([eg.reference.text for eg in gold(nlp)]))
+    assert found == written(eg.reference for eg in gold(nlp))
+    result = nlp.evaluate(gold(nlp))
+    assert result["tag_acc"] == result["ents_f"] == 1.0
+    weights = nlp.config["training"]["score_weights"]
+    assert weights["tag_acc"] == weights["ents_f"] == 0.5
+
+
+def test_one_factory_twice(make_nlp, gold, fit):
+    nlp = make_nlp("vsl_tagger", initialize=False)
+    nlp.add_pipe("vsl_tagger", name="pos", config={"attr": "pos"})
+    nlp.initialize(lambda: gold(nlp))
+    fit(nlp, gold(nlp), 60)
+    words = [token.text for token in gold(nlp)[0].reference]
+    doc = nlp(spacy.tokens.Doc(nlp.vocab, words))
+    assert [t.tag_ for t in doc] == [t.tag_ for t in gold(nlp)[0].reference]
+    assert [t.pos_ for t in doc] == [t.pos_ for t in gold(nlp)[0].reference]
+    assert set(nlp.evaluate(gold(nlp))) >= {"tag_acc", "pos_acc"}
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_trained_component_moves_to_another_pipeline(factory, trained, gold, raw, fit, tmp_path):
+    source = trained(factory)
+    expected = scores(source, factory)
+    nlp = spacy.blank("en")
+    nlp.add_pipe(factory, source=source, name="moved")
+    assert numpy.array_equal(scores(nlp, "moved"), expected)
+    assert written(nlp.pipe(TEXTS)) == written(source.pipe(TEXTS))
+    nlp.to_disk(tmp_path)
+    assert numpy.array_equal(scores(spacy.load(tmp_path), "moved"), expected)
+    losses = fit(nlp, [*gold(nlp), *raw(nlp)], 2)[-1]
+    assert losses["moved"] > 0
+
+
+def test_a_frozen_component_stays_as_it_is(trained, gold, raw):
+    source = trained("vsl_ner")
+    nlp = spacy.blank("en")
+    nlp.add_pipe("vsl_ner", source=source)
+    expected = scores(nlp, "vsl_ner")
+    nlp.add_pipe("vsl_tagger")
+    with nlp.select_pipes(disable=["vsl_ner"]):
+        nlp.initialize(lambda: gold(nlp))
+    before = scores(nlp, "vsl_tagger")
+    optimizer = Adam(0.01, L2=0.1)
+    for _ in range(2):
+        nlp.update([*gold(nlp), *raw(nlp)], sgd=optimizer, exclude=["vsl_ner"], annotates=["vsl_ner"])
+    assert numpy.array_equal(scores(nlp, "vsl_ner"), expected)
+    assert not numpy.array_equal(scores(nlp, "vsl_tagger"), before)
+
+
+def test_components_state_what_they_write():
+    nlp = spacy.blank("en")
+    for factory in FACTORIES:
+        nlp.add_pipe(factory)
+    attrs = nlp.analyze_pipes()["attrs"]
+    assert attrs["token.tag"]["assigns"] == ["vsl_tagger"]
+    assert attrs["doc.ents"]["assigns"] == ["vsl_ner"]
+
+
+def test_pruned_components_are_smaller_on_disk(trained, tmp_path):
+    nlp = trained()
+    expected = scores(nlp, "vsl_tagger")
+    nlp.to_disk(tmp_path / "whole")
+    nlp.get_pipe("vsl_tagger").prune()
+    nlp.to_disk(tmp_path / "pruned")
+    sizes = [
+        sum(p.stat().st_size for p in (tmp_path / n / "vsl_tagger").rglob("*"))
+        for n in ("whole", "pruned")
+    ]
+    assert sizes[1] < 0.9 * sizes[0]
+    assert numpy.array_equal(scores(spacy.load(tmp_path / "pruned"), "vsl_tagger"), expected)
+
+
+# Training from a notebook
+
+
+def docs_of(examples):
+    return [eg.reference for eg in examples]
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_train_in_a_notebook(factory, as_text, make_nlp, gold, raw):
+    nlp = make_nlp(factory, initialize=False)
+    unlabeled = [eg.text if as_text else eg.reference for eg in raw(nlp)]
+    result = spacy_semivae.train(
+        nlp, docs_of(gold(nlp)), unlabeled, docs_of(gold(nlp)), max_steps=60, eval_frequency=20,
+        dropout=0.0, optimizer=Adam(0.03),
+    )
+    key = {"vsl_tagger": "tag_acc", "vsl_ner": "ents_f"}[factory]
+    assert nlp.evaluate(gold(nlp))[key] == pytest.approx(result["score"])
+    assert result["score"] > 0.9
+    assert result["steps"] == 60
+    assert result["best_step"] in (20, 40, 60)
+
+
+@pytest.mark.parametrize("averages", [True, False])
+def test_train_ends_with_the_best_weights(averages, make_nlp, gold):
+    nlp = make_nlp(variant="baseline", initialize=False)
+    # with rates like these the weights get worse once they were good
+    optimizer = Adam(iter([0.02] * 30 + [1.0] * 100), use_averages=averages)
+    seen, evaluate = [], nlp.evaluate
+    nlp.evaluate = lambda examples: seen.append(evaluate(examples)) or seen[-1]
+    result = train_on_dev(nlp, gold, optimizer)
+    scores = [found["tag_acc"] for found in seen]
+    assert result["score"] == max(scores) > scores[-1]
+    assert result["best_step"] == 5 * (1 + scores.index(max(scores)))
+    assert evaluate(gold(nlp))["tag_acc"] == result["score"]
+
+
+def test_train_keeps_the_best_weights_of_a_run_that_diverges(make_nlp, gold):
+    nlp = make_nlp(initialize=False)
+    with pytest.raises(FloatingPointError):
+        train_on_dev(nlp, gold, Adam(iter([0.02] * 30 + [1e4] * 100)))
+    assert nlp.evaluate(gold(nlp))["tag_acc"] > 0.8
+
+
+def train_on_dev(nlp, gold, optimizer):
+    return spacy_semivae.train(
+        nlp,
+        docs_of(gold(nlp)),
+        ["Ann saw us"],
+        docs_of(gold(nlp)),
+        max_steps=60,
+        eval_frequency=5,
+        dropout=0.0,
+        optimizer=optimizer,
+    )
+
+
+def test_train_goes_on_with_a_trained_pipeline(trained, gold):
+    nlp = trained()
+    with pytest.warns(UserWarning, match="no dev Docs"):
+        result = spacy_semivae.train(nlp, docs_of(gold(nlp)), max_steps=3)
+    assert nlp.get_pipe("vsl_tagger").cfg["step"] == 13
+    assert result == {"score": 0.0, "best_step": 3, "steps": 3}
+
+
+def test_train_needs_labels(make_nlp):
+    with pytest.raises(ValueError, match="needs labelled Docs"):
+        spacy_semivae.train(make_nlp(initialize=False), [], ["Ann saw us"])
+
+
+def test_a_score_without_weight_is_reported(make_nlp, gold):
+    nlp = make_nlp(initialize=False, attr="pos")
+    arguments = (nlp, docs_of(gold(nlp)), (), docs_of(gold(nlp)))
+    with pytest.warns(UserWarning, match=r"None of the scores .*pos_acc.* has a weight"):
+        spacy_semivae.train(*arguments, max_steps=1)
+    nlp.config["training"]["score_weights"]["pos_acc"] = 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert spacy_semivae.train(*arguments, max_steps=1)["score"] > 0
+
+
+# spaCy's commands
+
+
+@pytest.fixture
+def corpus(gold, tmp_path):
+    path = tmp_path / "gold.spacy"
+    DocBin(docs=docs_of(gold(spacy.blank("en")))).to_disk(path)
+    return path
+
+
+@pytest.mark.parametrize("pipeline", [["vsl_tagger"], ["vsl_ner"], ["vsl_tagger", "vsl_ner"]])
+def test_configs_are_accepted(pipeline, corpus, tmp_path, capsys):
+    path, filled = tmp_path / "config.cfg", tmp_path / "filled.cfg"
+    path.write_text(make_config(pipeline, lang="en"))
+    overrides = {f"paths.{name}": str(corpus) for name in ("train", "dev", "unlabeled")}
+    debug_config(path, overrides=overrides)
+    assert "Config is valid" in capsys.readouterr().out
+    fill_config(filled, path)
+    assert load_config(filled) == load_config(path).merge(load_config(filled))
+    debug_config(filled, overrides=overrides)
+
+
+def test_evaluate(trained, corpus, tmp_path):
+    nlp = trained()
+    nlp.to_disk(tmp_path / "model")
+    result = evaluate(str(tmp_path / "model"), corpus, silent=True)
+    examples = [Example(nlp.make_doc(doc.text), doc) for doc in DocBin().from_disk(corpus).get_docs(nlp.vocab)]
+    assert result["tag_acc"] == pytest.approx(nlp.evaluate(examples)["tag_acc"])
+
+
+def test_benchmark_speed(trained, corpus, tmp_path):
+    trained("vsl_ner").to_disk(tmp_path / "model")
+    arguments = ["benchmark", "speed", str(tmp_path / "model"), str(corpus), "--batches", "30", "--warmup", "1"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "words/s" in result.output
+
+
+def test_assemble(trained, tmp_path):
+    nlp = trained()
+    nlp.to_disk(tmp_path / "model")
+    config = f"""
+    [nlp]
+    lang = "en"
+    pipeline = ["vsl_tagger"]
+
+    [components]
+
+    [components.vsl_tagger]
+    source = "{tmp_path / 'model'}"
+    """
+    (tmp_path / "config.cfg").write_text(config.replace("\n    ", "\n"))
+    arguments = ["assemble", str(tmp_path / "config.cfg"), str(tmp_path / "assembled")]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    loaded = spacy.load(tmp_path / "assembled")
+    assert numpy.array_equal(scores(loaded, "vsl_tagger"), scores(nlp, "vsl_tagger"))
