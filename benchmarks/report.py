@@ -7,7 +7,6 @@ hand. Differences are between means over seeds, with a 95 % interval from a pair
 test set's Docs.
 """
 
-import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -117,13 +116,33 @@ def compare(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     return lines
 
 
+def make_probe_table() -> str:
+    """Make the table of the probes: where each stood at 1,000 updates and at its best."""
+    lines = [
+        "| settings | raw text | dev at 1,000 | SUP | KL | best dev | at update |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for probe in srsly.read_json(RESULTS / "probes.json"):
+        at = next(row for row in probe["history"] if row["step"] == 1000)
+        best = max(probe["history"], key=lambda row: row["dev"])
+        settings = ", ".join(f"{k.split('.')[-1]} {v}" for k, v in probe["settings"].items())
+        cells = [settings, probe["raw"], f"{at['dev']:.2f}", f"{at['supervised']:.2f}"]
+        cells += [f"{at['kl']:.1f}", f"{best['dev']:.2f}", str(best["step"])]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Replace every table of the page."""
     page = PAGE.read_text(encoding="utf8")
-    for corpus in dict.fromkeys(row.corpus.name for row in ROWS):
-        begin, end = f"<!-- begin {corpus} -->", f"<!-- end {corpus} -->"
-        table = f"{begin}\n{make_table(corpus)}\n{end}"
-        page = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, t=table: t, page, flags=re.S)
+    tables = {corpus: make_table(corpus) for corpus in dict.fromkeys(r.corpus.name for r in ROWS)}
+    tables["probes"] = make_probe_table()
+    for name, table in tables.items():
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        if begin not in page:
+            raise ValueError(f"{PAGE.name} has no line '{begin}'")
+        start, stop = page.index(begin), page.index(end)
+        page = f"{page[:start]}{begin}\n{table}\n{page[stop:]}"
     PAGE.write_text(page, encoding="utf8")
     print(f"Wrote {PAGE.name}")
 

@@ -10,6 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 import spacy
+from spacy.cli.package import package
 from spacy.tokens import Doc
 from spacy.util import load_config
 
@@ -62,7 +63,7 @@ def test_type_annotations_are_installed():
     assert (Path(spacy_semivae.__file__).parent / "py.typed").exists()
 
 
-def test_a_packaged_pipeline_loads_by_name(tmp_path):
+def test_a_packaged_pipeline_loads_by_name(tmp_path, monkeypatch):
     nlp = make_pipeline()
     text = "the cat can see some dogs ."
     expected = [token.tag_ for token in nlp(text)]
@@ -70,9 +71,8 @@ def test_a_packaged_pipeline_loads_by_name(tmp_path):
     model, packages, target = tmp_path / "model", tmp_path / "packages", tmp_path / "site"
     nlp.to_disk(model)
     packages.mkdir()
-    options = ("--name", "tiny_demo", "--build", "wheel")
-    offline = {**os.environ, "PIP_NO_INDEX": "1"}
-    run("-m", "spacy", "package", model, packages, *options, cwd=tmp_path, env=offline)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    package(model, packages, name="tiny_demo", create_sdist=False, create_wheel=True)
     (wheel,) = packages.glob("*/dist/*.whl")
     (name,) = [name for name in ZipFile(wheel).namelist() if name.endswith("/METADATA")]
     metadata = ZipFile(wheel).read(name).decode("utf8")

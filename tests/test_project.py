@@ -15,6 +15,7 @@ from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.util import load_config
 from spacy.vocab import Vocab
+from weasel.cli.run import project_run
 from weasel.util import get_checksum, load_project_config, split_command
 
 import spacy_semivae.cli  # noqa: F401 (adds `spacy semivae`)
@@ -133,10 +134,9 @@ def test_all_assets_of_the_network_are_extra_and_have_a_checksum():
             assert re.fullmatch("[0-9a-f]{32}", asset["checksum"]), asset
 
 
-def test_the_demo_compares_both_pipelines(project):
-    args = ("-m", "spacy", "project", "run", "demo", ".", "--vars.demo_config")
-    code, output = run(*args, "configs/test/demo.cfg", cwd=project)
-    assert code == 0, output
+def test_the_demo_compares_both_pipelines(project, capfd):
+    project_run(project, "demo", overrides={"vars.demo_config": "configs/test/demo.cfg"})
+    output = capfd.readouterr().out
     results = dict(re.findall(r"^(supervised|semi-supervised|difference) +(\S+)$", output, re.M))
     test = list(DocBin().from_disk(project / "assets/demo/test.spacy").get_docs(Vocab()))
     for name in ("supervised", "semi-supervised"):

@@ -112,12 +112,12 @@ def create_steps(
                 f"The config has raw text, but none of {nlp.pipe_names} learns from it"
             )
         (corpus,) = resolve_dot_names(config, [settings.unlabeled_corpus])
-        raw_docs = (eg.predicted for eg in islice(corpus(nlp), settings.init_unlabeled))
-        check_streams(
-            (eg.reference for eg in train_corpus(nlp)),
-            (eg.reference for eg in dev_corpus(nlp)),
-            raw_docs,
-        )
+        if settings.init_unlabeled:
+            check_streams(
+                (eg.reference for eg in train_corpus(nlp)),
+                (eg.reference for eg in dev_corpus(nlp)),
+                (eg.predicted for eg in islice(corpus(nlp), settings.init_unlabeled)),
+            )
         unlabeled = raw_batches(nlp, corpus, settings.batcher)
     return train_steps(
         nlp,

@@ -13,14 +13,28 @@ from spacy.util import fix_random_seed
 from thinc.api import Adam
 
 SENTENCES = [
-    ("Ann saw Bob Lee in Rome !", "NNP VBD NNP NNP IN NNP .", [(0, 1, "PER"), (2, 4, "PER"), (5, 6, "LOC")]),
+    (
+        "Ann saw Bob Lee in Rome !",
+        "NNP VBD NNP NNP IN NNP .",
+        [(0, 1, "PER"), (2, 4, "PER"), (5, 6, "LOC")],
+    ),
     ("We like New York City .", "PRP VBP NNP NNP NNP .", [(2, 5, "LOC")]),
     ("no names here", "DT NNS RB", []),
     ("Bob likes us", "NNP VBZ PRP", [(0, 1, "PER")]),
 ]
 RAW = ["Lee likes New Rome", "Ann saw no names", "We saw 12 zebras here !"]
-UNIVERSAL = {"NNP": "PROPN", "NNS": "NOUN", "PRP": "PRON", "IN": "ADP", ".": "PUNCT", "DT": "DET",
-             "RB": "ADV", "VBD": "VERB", "VBP": "VERB", "VBZ": "VERB"}
+UNIVERSAL = {
+    "NNP": "PROPN",
+    "NNS": "NOUN",
+    "PRP": "PRON",
+    "IN": "ADP",
+    ".": "PUNCT",
+    "DT": "DET",
+    "RB": "ADV",
+    "VBD": "VERB",
+    "VBP": "VERB",
+    "VBZ": "VERB",
+}
 ENCODER = {
     "@architectures": "semivae.CharWordBiGRU.v1",
     "width": 8,
@@ -105,7 +119,12 @@ def fit() -> Callable[..., list[dict[str, float]]]:
     """Train for some steps; gives the losses of each."""
 
     def train(
-        nlp: Language, examples: Sequence[Example], steps: int, *, lr: float = 0.02, drop: float = 0.0
+        nlp: Language,
+        examples: Sequence[Example],
+        steps: int,
+        *,
+        lr: float = 0.02,
+        drop: float = 0.0,
     ) -> list[dict[str, float]]:
         optimizer = Adam(lr)
         return [nlp.update(examples, sgd=optimizer, losses={}, drop=drop) for _ in range(steps)]

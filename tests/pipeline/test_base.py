@@ -16,7 +16,15 @@ STORES = {
     "snapshot": {"@misc": "semivae.SnapshotPrior.v1", "every": 2},
     "snapshot_epoch": {"@misc": "semivae.SnapshotPrior.v1"},
 }
-ODD = ["", " ", "\n\n \t", "x", "  Ann   saw  ", "\U0001f600", "\U0001f469\u200d\U0001f680 \u4e2d\u6587 e\u0301"]
+ODD = [
+    "",
+    " ",
+    "\n\n \t",
+    "x",
+    "  Ann   saw  ",
+    "\U0001f600",
+    "\U0001f469\u200d\U0001f680 \u4e2d\u6587 e\u0301",
+]
 
 
 def empty(nlp):
@@ -82,13 +90,20 @@ def test_the_prior_store_can_be_left_out(save, make_nlp, gold, raw, tmp_path):
     assert not other.prior.entries
     assert other.cfg["step"] == 2
     assert other.from_bytes(pipe.to_bytes()).prior.entries
-    assert not make_nlp().get_pipe("vsl_tagger").from_bytes(pipe.to_bytes(), exclude=["prior"]).prior.entries
+    assert (
+        not make_nlp()
+        .get_pipe("vsl_tagger")
+        .from_bytes(pipe.to_bytes(), exclude=["prior"])
+        .prior.entries
+    )
 
 
 def test_loading_replaces_the_labels(make_nlp, gold):
     def other_labels(nlp):
         words = [f"w{i}" for i in range(10)]
-        return [Example(Doc(nlp.vocab, words), Doc(nlp.vocab, words, tags=[w.upper() for w in words]))]
+        return [
+            Example(Doc(nlp.vocab, words), Doc(nlp.vocab, words, tags=[w.upper() for w in words]))
+        ]
 
     trained, nlp = make_nlp(), make_nlp(examples=other_labels)
     pipe = nlp.get_pipe("vsl_tagger").from_bytes(trained.get_pipe("vsl_tagger").to_bytes())
@@ -280,7 +295,11 @@ def learn_new(nlp, factory):
 
 def test_labels_can_be_given(make_nlp, gold):
     nlp = make_nlp(initialize=False)
-    names = ["VBD", "NEW", *sorted({tag for eg in gold(nlp) for tag in eg.get_aligned("TAG", True)} - {"VBD"})]
+    names = [
+        "VBD",
+        "NEW",
+        *sorted({tag for eg in gold(nlp) for tag in eg.get_aligned("TAG", True)} - {"VBD"}),
+    ]
     pipe = nlp.get_pipe("vsl_tagger")
     pipe.initialize(lambda: gold(nlp), nlp=nlp, labels=names)
     assert list(pipe.labels) == pipe.label_data == names
@@ -333,7 +352,22 @@ def test_vectors_that_went_missing_are_an_error(make_nlp, gold):
         nlp.update(gold(nlp), sgd=Adam(0.01))
 
 
-@pytest.mark.parametrize("encoder", [{}, {"@architectures": "spacy.HashEmbedCNN.v2", "width": 8, "depth": 1, "embed_size": 50, "window_size": 1, "maxout_pieces": 2, "subword_features": True, "pretrained_vectors": None}])
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        {},
+        {
+            "@architectures": "spacy.HashEmbedCNN.v2",
+            "width": 8,
+            "depth": 1,
+            "embed_size": 50,
+            "window_size": 1,
+            "maxout_pieces": 2,
+            "subword_features": True,
+            "pretrained_vectors": None,
+        },
+    ],
+)
 @pytest.mark.parametrize("factory", FACTORIES)
 def test_prediction_needs_initialize(factory, encoder, gold):
     nlp = spacy.blank("en")
@@ -351,7 +385,9 @@ def test_a_loss_that_is_nan_stops_with_its_term(factory, make_nlp, gold):
     pipe = nlp.get_pipe(factory)
     with torch.no_grad():
         pipe.model.shims[0].module.classifier.weight[0] = float("nan")
-    with pytest.raises(FloatingPointError, match=f"'{factory}', step 2: loss term 'supervised' is nan"):
+    with pytest.raises(
+        FloatingPointError, match=f"'{factory}', step 2: loss term 'supervised' is nan"
+    ):
         nlp.update(gold(nlp), sgd=Adam(0.01))
 
 

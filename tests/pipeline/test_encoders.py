@@ -61,7 +61,9 @@ def add_tok2vec(nlp):
 def tiny_bert(tmp_path):
     """A random BERT with a word-level vocabulary, made on the spot."""
     transformers = pytest.importorskip("transformers")
-    words = "ann saw bob lee in rome ! we like new york city . no names here likes us zeb ##ras".split()
+    words = (
+        "ann saw bob lee in rome ! we like new york city . no names here likes us zeb ##ras".split()
+    )
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     (tmp_path / "vocab.txt").write_text("\n".join(vocabulary))
     tokenizer = transformers.BertTokenizerFast(str(tmp_path / "vocab.txt"))
@@ -119,7 +121,9 @@ def test_any_encoder_learns(factory, encoder, gold, raw, tmp_path):
     assert_learns(nlp, factory, examples, tmp_path / "model")
 
 
-@pytest.mark.parametrize("encoder", [TRANSFORMER_LISTENER, concat(a=TRANSFORMER_LISTENER, b=CHARACTERS)])
+@pytest.mark.parametrize(
+    "encoder", [TRANSFORMER_LISTENER, concat(a=TRANSFORMER_LISTENER, b=CHARACTERS)]
+)
 def test_a_transformer_learns(encoder, tiny_bert, gold, raw, tmp_path):
     nlp = spacy.blank("en")
     add_transformer(nlp, tiny_bert)
@@ -162,9 +166,15 @@ def add_tagger(nlp, listener=LISTENER):
 
 
 def add_textcat(nlp):
-    linear = {"@architectures": "spacy.TextCatReduce.v1", "tok2vec": LISTENER, "exclusive_classes": True,
-              "use_reduce_first": False, "use_reduce_last": False, "use_reduce_max": False,
-              "use_reduce_mean": True}
+    linear = {
+        "@architectures": "spacy.TextCatReduce.v1",
+        "tok2vec": LISTENER,
+        "exclusive_classes": True,
+        "use_reduce_first": False,
+        "use_reduce_last": False,
+        "use_reduce_max": False,
+        "use_reduce_mean": True,
+    }
     return nlp.add_pipe("textcat", config={"model": linear})
 
 

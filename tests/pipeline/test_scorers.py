@@ -28,13 +28,17 @@ def example(nlp, attr, predicted, reference):
 )
 def test_token_scorer(attr, predicted, reference, accuracy):
     nlp = spacy.blank("en")
-    scores = make_token_scorer(attr)([example(nlp, attr, predicted, reference)], labels=["A"], step=3)
+    scores = make_token_scorer(attr)(
+        [example(nlp, attr, predicted, reference)], labels=["A"], step=3
+    )
     assert scores == {f"{attr}_acc": pytest.approx(accuracy)}
 
 
 def test_nothing_annotated_has_no_score():
     nlp = spacy.blank("en")
-    assert make_token_scorer("tag")([example(nlp, "tag", "A B C D", "? ? ? ?")]) == {"tag_acc": None}
+    assert make_token_scorer("tag")([example(nlp, "tag", "A B C D", "? ? ? ?")]) == {
+        "tag_acc": None
+    }
 
 
 def test_a_scorer_without_attribute_is_an_error():

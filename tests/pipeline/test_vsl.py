@@ -51,7 +51,9 @@ def test_overfits_a_handful_of_docs(factory, variant, make_nlp, gold, raw, fit):
     nlp = make_nlp(factory, variant=variant)
     examples = gold(nlp)
     losses = fit(nlp, [*examples, *raw(nlp)], 60)
-    assert predicted(factory, nlp, examples) == [annotation(factory, eg.reference) for eg in examples]
+    assert predicted(factory, nlp, examples) == [
+        annotation(factory, eg.reference) for eg in examples
+    ]
     key = f"{factory}_supervised"
     assert losses[-1][key] < 0.3 * losses[0][key]
     texts = [eg.reference.text.strip() for eg in examples]
@@ -72,11 +74,18 @@ def test_losses_name_every_term_and_sum_up(factory, variant, make_nlp, gold, raw
     nlp = make_nlp(factory, variant=variant, alpha=0.3, labelled_weight=0.6, kl_weight=0.5)
     pipe = nlp.get_pipe(factory)
     losses = pipe.update([*gold(nlp), *raw(nlp)])
-    terms = {key.removeprefix(f"{factory}_"): value for key, value in losses.items() if key != factory}
+    terms = {
+        key.removeprefix(f"{factory}_"): value for key, value in losses.items() if key != factory
+    }
     assert set(terms) == (TERMS if variant != "baseline" else {"supervised"})
     assert all(value > 0 for value in terms.values())
-    weights = {"supervised": 1.0, "reconstruction": 0.6, "kl": 0.3,
-               "unlabeled_reconstruction": 0.3, "unlabeled_kl": 0.15}
+    weights = {
+        "supervised": 1.0,
+        "reconstruction": 0.6,
+        "kl": 0.3,
+        "unlabeled_reconstruction": 0.3,
+        "unlabeled_kl": 0.15,
+    }
     assert losses[factory] == pytest.approx(sum(weights[term] * terms[term] for term in terms))
 
 
@@ -129,7 +138,9 @@ def test_missing_annotation_adds_nothing_to_the_supervised_loss(factory, annotat
 def test_partly_labelled_docs_count_as_labelled(factory, annotate, make_nlp):
     nlp = make_nlp(factory)
     losses = nlp.get_pipe(factory).update([annotate(nlp)[0]])
-    assert losses[f"{factory}_unlabeled_reconstruction"] == 0.0 < losses[f"{factory}_reconstruction"]
+    assert (
+        losses[f"{factory}_unlabeled_reconstruction"] == 0.0 < losses[f"{factory}_reconstruction"]
+    )
 
 
 def test_ner_learns_nothing_of_o_where_annotation_is_missing(make_nlp, gold, fit):
@@ -183,7 +194,10 @@ def test_rejected_spans_have_their_exact_loss(make_nlp):
     assert losses["vsl_ner_negative"] == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize(("key", "labels"), [("incorrect_spans", ("LOC", "ORG", "PER")), ("other", ("LOC", "PER")), (None, ("LOC", "PER"))])
+@pytest.mark.parametrize(
+    ("key", "labels"),
+    [("incorrect_spans", ("LOC", "ORG", "PER")), ("other", ("LOC", "PER")), (None, ("LOC", "PER"))],
+)
 def test_types_of_rejected_spans_are_labels(key, labels, make_nlp, gold):
     def examples(nlp):
         return [*gold(nlp), reject(nlp, "Ann saw Rome", 0, 1, "ORG")]
@@ -197,7 +211,14 @@ def test_types_of_rejected_spans_are_labels(key, labels, make_nlp, gold):
 
 
 def variants_with_classifiers():
-    pairs = [("baseline", "h"), ("g", "z"), ("flat", "y"), ("flat", "z"), ("hier", "y"), ("hier", "z")]
+    pairs = [
+        ("baseline", "h"),
+        ("g", "z"),
+        ("flat", "y"),
+        ("flat", "z"),
+        ("hier", "y"),
+        ("hier", "z"),
+    ]
     return [(variant, on, name) for (variant, on), name in product(pairs, PRIORS)]
 
 
@@ -256,7 +277,11 @@ def test_parameters_without_a_part_in_a_step_stay_where_they_are(make_nlp, gold,
     without_labels = changed(raw(nlp))
     assert everything - without_labels == {"vsl.classifier.weight", "vsl.classifier.bias"}
     without_raw = changed(gold(nlp))
-    assert {name.split(".")[1] for name in everything - without_raw} == {"heads", "decoder", "output"}
+    assert {name.split(".")[1] for name in everything - without_raw} == {
+        "heads",
+        "decoder",
+        "output",
+    }
     assert "vsl.heads.y.weight" in without_raw
 
 
@@ -308,7 +333,9 @@ def check_max_grad_norm(factory, make_nlp, gold, raw):
         _, gradients = collect_gradients(pipe.model)
         whole = sum(float(g.square().sum()) for g in gradients.values()) ** 0.5
         seen = []
-        pipe.finish_update(lambda key, weights, gradient: (seen.append(gradient) or weights, gradient))
+        pipe.finish_update(
+            lambda key, weights, gradient: (seen.append(gradient) or weights, gradient)
+        )
         norm = sum(float((g**2).sum()) for g in seen) ** 0.5
         assert norm == pytest.approx(limit if clipped else whole, rel=1e-3)
 
@@ -392,7 +419,10 @@ def test_every_setting_has_an_effect(factory, setting, make_nlp, gold, raw):
 
 SCHEDULES = [
     (0.4, [0.4] * 5),
-    ({"@schedules": "semivae.linear.v1", "start": 0.0, "end": 1.0, "steps": 4}, [0, 0.25, 0.5, 0.75, 1]),
+    (
+        {"@schedules": "semivae.linear.v1", "start": 0.0, "end": 1.0, "steps": 4},
+        [0, 0.25, 0.5, 0.75, 1],
+    ),
     (
         {
             "@schedules": "constant_then.v1",
@@ -419,7 +449,9 @@ def test_weights_follow_their_schedules(setting, schedule, values, make_nlp, gol
         if setting == "labelled_weight":
             whole = losses["vsl_tagger_reconstruction"] + losses["vsl_tagger_kl"]
         elif setting == "alpha":
-            whole = losses["vsl_tagger_unlabeled_reconstruction"] + losses["vsl_tagger_unlabeled_kl"]
+            whole = (
+                losses["vsl_tagger_unlabeled_reconstruction"] + losses["vsl_tagger_unlabeled_kl"]
+            )
         else:
             rest -= losses["vsl_tagger_unlabeled_reconstruction"]
             whole = losses[f"vsl_tagger_{term}"]
@@ -427,7 +459,9 @@ def test_weights_follow_their_schedules(setting, schedule, values, make_nlp, gol
     assert seen == pytest.approx(values, abs=1e-3)
 
 
-@pytest.mark.parametrize(("setting", "value"), [("alpha", "much"), ("kl_weight", True), ("labelled_weight", None)])
+@pytest.mark.parametrize(
+    ("setting", "value"), [("alpha", "much"), ("kl_weight", True), ("labelled_weight", None)]
+)
 def test_wrong_weights_are_refused(setting, value, make_nlp):
     with pytest.raises(ValueError, match=setting):
         make_nlp(**{setting: value})
@@ -467,7 +501,9 @@ def test_any_string_is_an_entity_type(make_nlp, fit):
 
     def examples(nlp):
         doc = Doc(nlp.vocab, words)
-        doc.ents = [Span(doc, 2 * i, 2 * i + 1 + i % 2, label=name) for i, name in enumerate(STRANGE)]
+        doc.ents = [
+            Span(doc, 2 * i, 2 * i + 1 + i % 2, label=name) for i, name in enumerate(STRANGE)
+        ]
         return [Example(Doc(nlp.vocab, words), doc)]
 
     nlp = make_nlp("vsl_ner", variant="baseline", examples=examples)

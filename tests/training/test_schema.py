@@ -32,7 +32,7 @@ def test_a_batcher_of_words_is_the_default():
     settings = resolve("[semivae]\nunlabeled_corpus = null\n")
     assert settings.unlabeled_corpus is None
     batches = list(settings.batcher([range(100)] * 20))
-    assert max(len(batch) for batch in batches) == 6  # 500 words and a fifth
+    assert {len(batch) for batch in batches[:-1]} <= {5, 6}  # 500 words and perhaps a fifth
     assert sum(len(batch) for batch in batches) == 20
 
 
