@@ -129,7 +129,7 @@ def seen_by_default(setting):
 @pytest.mark.parametrize("setting", inspect.signature(build_vsl).parameters)
 def test_vsl_setting_has_its_effect(setting, plain_docs):
     value, read, others = VSL_EFFECTS[setting]
-    encoder = MultiHashEmbed(4, attrs=["NORM"], rows=[50], include_static_vectors=False)
+    encoder = MultiHashEmbed(4, attrs=["ORTH"], rows=[50], include_static_vectors=False)
     encoder.name = "encoder"
     seen = []
     for changes in ({}, {setting: value}):
@@ -147,7 +147,7 @@ def test_vsl_setting_has_its_effect(setting, plain_docs):
 def test_decoder_noise_is_a_standard_deviation(plain_docs):
     def predicted_embeddings(noise, draws=400):
         torch.manual_seed(0)
-        encoder = MultiHashEmbed(4, attrs=["NORM"], rows=[50], include_static_vectors=False)
+        encoder = MultiHashEmbed(4, attrs=["ORTH"], rows=[50], include_static_vectors=False)
         model = build_vsl(encoder, nO=3, variational=False, decoder_noise=noise)
         model.initialize(X=plain_docs)
         module = module_of(model)
@@ -216,7 +216,7 @@ def test_configs_resolve(docs):
     hashed = {
         "@architectures": "spacy.MultiHashEmbed.v2",
         "width": 6,
-        "attrs": ["NORM"],
+        "attrs": ["ORTH"],
         "rows": [50],
         "include_static_vectors": False,
     }

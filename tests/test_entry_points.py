@@ -1,4 +1,5 @@
 import configparser
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,23 +11,24 @@ RESOLVE = """
 import json, sys
 import spacy
 assert "spacy_semivae.layers" not in sys.modules
-groups = json.loads(sys.argv[1])
-for group, names in groups.items():
+points = json.loads(sys.argv[1])
+for group, names in points.items():
     for name in names:
         if group == "spacy_factories":
-            assert spacy.Language.has_factory(name) or spacy.blank("en").has_factory(name), name
-            spacy.blank("en").add_pipe(name)
+            nlp = globals().get("nlp") or spacy.blank("en")
+            nlp.add_pipe(name)
         elif group == "spacy_cli":
-            from spacy.cli import app, setup_cli
+            from spacy.cli import app
             from spacy.cli._util import registry
             registry.cli.get_all()
-            assert name in [found.name or found.typer_instance.info.name for found in app.registered_groups]
+            groups = app.registered_groups
+            assert name in [group.name or group.typer_instance.info.name for group in groups]
         elif group.startswith("thinc_"):
             from thinc.api import registry
             assert callable(registry.get(group.removeprefix("thinc_"), name)), name
         else:
             assert callable(spacy.registry.get(group.removeprefix("spacy_"), name)), name
-print("resolved", sum(map(len, groups.values())))
+print("resolved", sum(map(len, points.values())))
 """
 
 
@@ -46,8 +48,6 @@ def run(*arguments):
 
 
 def test_every_entry_point_resolves_with_spacy_alone():
-    import json
-
     groups = {group: list(names) for group, names in entry_points().items()}
     result = run("-c", RESOLVE, json.dumps(groups))
     assert result.returncode == 0, result.stderr

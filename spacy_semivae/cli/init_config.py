@@ -22,8 +22,9 @@ def init_config_cli(
         config = make_config(
             [name.strip() for name in pipeline.split(",")], lang=lang, vectors=vectors
         )
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         msg.fail("Cannot write the config", str(error), exits=1)
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(config, encoding="utf8")
     msg.good(f"Saved {output}")
     msg.text(

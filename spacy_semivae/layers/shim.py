@@ -128,7 +128,7 @@ class TorchShim(Shim):
         """
         state = b""
         if self._model is not None:
-            tensors = self._model.state_dict().items()
+            tensors = distinct_tensors(self._model).items()
             state = save_safetensors({name: t.detach().cpu().contiguous() for name, t in tensors})
         return srsly.msgpack_dumps({"cfg": self.cfg, "state": state})
 
@@ -145,7 +145,11 @@ class TorchShim(Shim):
             # new weights are drawn only to be replaced: a run that loads goes on as one that did not
             with torch.random.fork_rng(devices=[]):
                 module = self.initialize()
-            module.load_state_dict(load_safetensors(bytes(message["state"])))
+            state = load_safetensors(bytes(message["state"]))
+            if set(state) != set(distinct_tensors(module)):
+                different = sorted(set(state) ^ set(distinct_tensors(module)))
+                raise ValueError(f"The saved weights do not fit the model: {different}")
+            module.load_state_dict(state, strict=False)
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TorchShim":
@@ -166,6 +170,18 @@ def restore_shim(build: Build, data: bytes) -> TorchShim:
     RETURNS (TorchShim): A shim with an id of its own.
     """
     return TorchShim(build).from_bytes(data)
+
+
+def distinct_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """List a module's tensors, those that share memory (tied weights) under one name.
+
+    module (nn.Module): The module.
+    RETURNS (dict[str, Tensor]): Parameters and buffers by name.
+    """
+    found: dict[Any, tuple[str, Tensor]] = {}
+    for name, tensor in module.state_dict().items():
+        found.setdefault(tensor.data_ptr() if tensor.numel() else name, (name, tensor))
+    return dict(found.values())
 
 
 def clip_gradients(model: Model, max_norm: float) -> float:

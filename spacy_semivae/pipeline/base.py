@@ -8,6 +8,7 @@ import copy
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -335,9 +336,7 @@ class SemiSupervisedPipe(TrainablePipe):
         extra = {k: dump() for k, (dump, _) in self.extra_state().items() if k not in exclude}
         return srsly.msgpack_dumps({"pipe": super().to_bytes(exclude=exclude), "extra": extra})
 
-    def from_bytes(
-        self, bytes_data: bytes, *, exclude: Iterable[str] = ()
-    ) -> "SemiSupervisedPipe":
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "SemiSupervisedPipe":
         """Load what `to_bytes` gave.
 
         bytes_data (bytes): The component.
@@ -413,4 +412,4 @@ def split(Y: Any, scores: Ragged) -> list[Any]:
     RETURNS (list[ndarray]): One array a Doc, (N, ...).
     """
     ends = numpy.cumsum([0, *scores.lengths.tolist()]).tolist()
-    return [Y[start:end] for start, end in zip(ends, ends[1:])]
+    return [Y[start:end] for start, end in pairwise(ends)]

@@ -356,5 +356,3 @@ def make_vsl_ner(
         store_probabilities=store_probabilities,
         scorer=scorer,
     )
-
-

@@ -18,7 +18,7 @@ from thinc.api import Config
 from ..pipeline.base import SemiSupervisedPipe
 from ..pipeline.vsl import VSLPipe
 from .raw_text import normalize_text
-from .schema import SemiVAESchema, WarmStart, check_training_keys, resolve_semivae
+from .schema import SemiVAESchema, WarmStart, check_paths, check_training_keys, resolve_semivae
 
 INIT_CORPUS = "semivae_init"
 LOW_COVERAGE = 0.6
@@ -34,6 +34,7 @@ def initialize_nlp(config: Config, *, use_gpu: int = -1) -> tuple[Language, Semi
     """
     check_training_keys(config)
     settings = resolve_semivae(config.interpolate())
+    check_paths(config.interpolate())
     nlp = init_nlp(with_init_corpus(config, settings), use_gpu=use_gpu)
     for key in ("train_corpus", "max_epochs"):
         if key in config["training"]:

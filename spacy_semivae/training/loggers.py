@@ -78,7 +78,8 @@ class Table:
             self._row(["E", "#", *headers, *[name.upper() for name in self.scores], "SCORE", "W/S"])
         seconds = info["seconds"] - self.last["seconds"]
         speed = (info["words"] - self.last["words"]) / seconds if seconds else 0.0
-        scores = {name: 100 * (info["other_scores"].get(name) or 0.0) for name in self.scores}
+        scores = {name: info["other_scores"].get(name) or 0.0 for name in self.scores}
+        scores = {name: v if name == "speed" else 100 * v for name, v in scores.items()}
         cells = [f"{losses.get(column, 0.0):.3f}" for column in self.columns]
         cells += [f"{score:.2f}" for score in scores.values()]
         self._row(
@@ -87,23 +88,27 @@ class Table:
         if self.output_file:
             row = {key: info[key] for key in ("epoch", "step", "seconds", "words", "score")}
             row.update(losses=losses, scores=scores)
+            self.output_file.parent.mkdir(parents=True, exist_ok=True)
             srsly.write_jsonl(self.output_file, [row], append=True, append_new_line=False)
         self.last = {key: info[key] for key in self.last}
 
     def _loss_columns(self, losses: dict[str, float]) -> list[str]:
         columns = []
         for name in self.names:
-            columns.append(name)
-            if name in self.ours:
-                columns += [key for key in losses if key.startswith(f"{name}_")]
-        return [column for column in dict.fromkeys(columns) if column in losses]
+            terms = [key for key in losses if name in self.ours and self._owner(key) == name]
+            columns += [name, *[key for key in terms if key != name]]
+        return [column for column in columns if column in losses]
+
+    def _owner(self, column: str) -> str:
+        # of two names that begin alike the longer one
+        found = [n for n in self.names if column == n or column.startswith(f"{n}_")]
+        return max(found, key=len, default="")
 
     def _header(self, column: str) -> str:
-        for name in self.ours:
-            term = column.removeprefix(f"{name}_")
-            if term != column:
-                return SHORT.get(term, term.upper())
-        return f"LOSS {column.upper()}"
+        if column in self.names:
+            return f"LOSS {column.upper()}"
+        term = column.removeprefix(f"{self._owner(column)}_")
+        return SHORT.get(term, term.upper())
 
     def _row(self, cells: list[Any]) -> None:
         widths = [3, 6, *[max(7, len(str(cell))) for cell in cells[2:]]]

@@ -308,7 +308,8 @@ def run_to_best(
     best: dict[str, bytes] = {}
     info: dict[str, Any] = {}
     try:
-        for _, info, is_best in steps:
+        for _, report, is_best in steps:
+            info = report
             if is_best:
                 with nlp.use_params(optimizer.averages or {}):
                     best = {n: p.to_bytes(exclude=["vocab"]) for n, p in trainable(nlp)}

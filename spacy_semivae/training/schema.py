@@ -1,4 +1,4 @@
-"""The [semivae] block of a config, and the check of [training] that spaCy leaves out."""
+"""The [semivae] block of a config, and the checks of others that spaCy leaves out."""
 
 from collections.abc import Callable
 from typing import Any
@@ -68,3 +68,16 @@ def check_training_keys(config: Config) -> None:
     if unknown:
         names = ", ".join(f"training.{name}" for name in unknown)
         raise ValueError(f"Unknown settings in [training]: {names}")
+
+
+def check_paths(config: Config) -> None:
+    """Refuse corpora whose path is not set, by name; spaCy does not say which one it is.
+
+    config (Config): The whole config, interpolated.
+    RAISES (ValueError): Naming the corpus.
+    """
+    for name, block in config.get("corpora", {}).items():
+        if block.get("@readers") == "spacy.Corpus.v1" and block.get("path") is None:
+            raise ValueError(
+                f"[corpora.{name}] needs a path: set paths.{name}, or corpora.{name}.path"
+            )

@@ -11,7 +11,7 @@ from spacy_semivae.layers.concat import concat_encoders
 
 
 def hash_embed(width):
-    return MultiHashEmbed(width, attrs=["NORM"], rows=[50], include_static_vectors=False)
+    return MultiHashEmbed(width, attrs=["ORTH"], rows=[50], include_static_vectors=False)
 
 
 def bigru():

@@ -250,3 +250,28 @@ def test_collected_gradients_are_live(mixed, shim):
     assert set(arrays) == {"linear.W", "linear.b"}
     assert {n.removeprefix("heads.") for n in tensors} == {n for n, _ in shim.gradients()}
     assert tensors["heads.left.bias"] is shim.module.left.bias.grad
+
+
+class Tied(torch.nn.Module):
+    """Two layers on one weight matrix, as an embedding tied to an output matrix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = torch.nn.Linear(3, 3, bias=False)
+        self.second = torch.nn.Linear(3, 3, bias=False)
+        self.second.weight = self.first.weight
+
+
+def test_tied_weights_stay_tied():
+    shim = TorchShim(Tied)
+    shim.initialize()
+    loaded = TorchShim(Tied).from_bytes(shim.to_bytes())
+    assert loaded.module.first.weight is loaded.module.second.weight
+    assert torch.equal(loaded.module.second.weight, shim.module.first.weight)
+
+
+def test_weights_of_another_model_are_refused():
+    shim = TorchShim(Tied)
+    shim.initialize()
+    with pytest.raises(ValueError, match="do not fit.*first.weight"):
+        TorchShim(lambda: torch.nn.Linear(3, 3, bias=False)).from_bytes(shim.to_bytes())

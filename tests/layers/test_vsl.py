@@ -50,7 +50,7 @@ def build(docs=None, *, variant="hier", max_targets=100, normalize=(), nO=3, **c
         "reconstruct_unk": True,
         **changes,
     }
-    tok2vec = MultiHashEmbed(4, attrs=["NORM"], rows=[50], include_static_vectors=False)
+    tok2vec = MultiHashEmbed(4, attrs=["ORTH"], rows=[50], include_static_vectors=False)
     model = vsl_model(tok2vec, cfg=cfg, max_targets=max_targets, normalize=normalize)
     if nO is not None:
         model.set_dim("nO", nO)
@@ -215,15 +215,15 @@ def test_terms_and_gradients_are_those_of_the_module(
 
 def test_the_encoder_learns(vocab, make_docs):
     docs = make_docs(vocab)
-    model = build(docs)
+    model = build(docs, variational=False)
     before = encode(model, docs)
-    optimizer, losses = Adam(0.05), []
-    for _ in range(30):
+    optimizer, losses = Adam(0.1), []
+    for _ in range(60):
         result, backprop = model(make_batch(docs, labeled=MIXED), is_train=True)
         backprop(WEIGHTS)
         model.finish_update(optimizer)
         losses.append(result.terms["supervised"])
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.1 * losses[0]
     assert (encode(model, docs) - before).abs().max() > 0.05
 
 

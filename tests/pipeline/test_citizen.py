@@ -5,18 +5,9 @@ import warnings
 import numpy
 import pytest
 import spacy
-from spacy.cli._util import app
-from spacy.cli.debug_config import debug_config
-from spacy.cli.evaluate import evaluate
-from spacy.cli.init_config import fill_config
-from spacy.tokens import DocBin
-from spacy.training import Example
-from spacy.util import load_config
 from thinc.api import Adam
-from typer.testing import CliRunner
 
 import spacy_semivae
-from spacy_semivae.training.template import make_config
 
 FACTORIES = ("vsl_tagger", "vsl_ner")
 TEXTS = ["Ann saw Bob Lee in Rome!", "", "We like zebras", "\U0001f600"] * 3
@@ -297,74 +288,3 @@ def test_a_score_without_weight_is_reported(make_nlp, gold):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert spacy_semivae.train(*arguments, max_steps=1)["score"] > 0
-
-
-# spaCy's commands
-
-
-@pytest.fixture
-def corpus(gold, tmp_path):
-    path = tmp_path / "gold.spacy"
-    DocBin(docs=docs_of(gold(spacy.blank("en")))).to_disk(path)
-    return path
-
-
-@pytest.mark.parametrize("pipeline", [["vsl_tagger"], ["vsl_ner"], ["vsl_tagger", "vsl_ner"]])
-def test_configs_are_accepted(pipeline, corpus, tmp_path, capsys):
-    path, filled = tmp_path / "config.cfg", tmp_path / "filled.cfg"
-    path.write_text(make_config(pipeline, lang="en"))
-    overrides = {f"paths.{name}": str(corpus) for name in ("train", "dev", "unlabeled")}
-    debug_config(path, overrides=overrides)
-    assert "Config is valid" in capsys.readouterr().out
-    fill_config(filled, path)
-    assert load_config(filled) == load_config(path).merge(load_config(filled))
-    debug_config(filled, overrides=overrides)
-
-
-def test_evaluate(trained, corpus, tmp_path):
-    nlp = trained()
-    nlp.to_disk(tmp_path / "model")
-    result = evaluate(str(tmp_path / "model"), corpus, silent=True)
-    examples = [
-        Example(nlp.make_doc(doc.text), doc)
-        for doc in DocBin().from_disk(corpus).get_docs(nlp.vocab)
-    ]
-    assert result["tag_acc"] == pytest.approx(nlp.evaluate(examples)["tag_acc"])
-
-
-def test_benchmark_speed(trained, corpus, tmp_path):
-    trained("vsl_ner").to_disk(tmp_path / "model")
-    arguments = [
-        "benchmark",
-        "speed",
-        str(tmp_path / "model"),
-        str(corpus),
-        "--batches",
-        "30",
-        "--warmup",
-        "1",
-    ]
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    assert "words/s" in result.output
-
-
-def test_assemble(trained, tmp_path):
-    nlp = trained()
-    nlp.to_disk(tmp_path / "model")
-    config = f"""
-    [nlp]
-    lang = "en"
-    pipeline = ["vsl_tagger"]
-
-    [components]
-
-    [components.vsl_tagger]
-    source = "{tmp_path / "model"}"
-    """
-    (tmp_path / "config.cfg").write_text(config.replace("\n    ", "\n"))
-    arguments = ["assemble", str(tmp_path / "config.cfg"), str(tmp_path / "assembled")]
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    loaded = spacy.load(tmp_path / "assembled")
-    assert numpy.array_equal(scores(loaded, "vsl_tagger"), scores(nlp, "vsl_tagger"))

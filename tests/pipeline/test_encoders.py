@@ -2,12 +2,12 @@ import numpy
 import pytest
 import spacy
 from spacy.tokens import Doc
+from spacy.training import Example
 from thinc.api import Adam
 
 from spacy_semivae.layers.shim import collect_gradients
 from spacy_semivae.training.loop import LoopSettings, finish_update, update
 
-FACTORIES = ("vsl_tagger", "vsl_ner")
 CHARACTERS = {
     "@architectures": "semivae.CharWordBiGRU.v1",
     "width": 6,
@@ -97,7 +97,7 @@ def add_transformer(nlp, folder):
 
 def assert_learns(nlp, factory, examples, save_to):
     optimizer = Adam(0.02)
-    losses = [nlp.update(examples, sgd=optimizer, losses={}) for _ in range(50)]
+    losses = [nlp.update(examples, sgd=optimizer, losses={}) for _ in range(30)]
     for term in ("supervised", "reconstruction", "unlabeled_reconstruction"):
         key = f"{factory}_{term}"
         assert losses[-1][key] < 0.8 * losses[0][key]
@@ -109,8 +109,10 @@ def assert_learns(nlp, factory, examples, save_to):
         assert [str(e) for e in one.ents] == [str(e) for e in doc.ents]
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize(
+    ("factory", "encoder"),
+    [*(("vsl_tagger", name) for name in ENCODERS), ("vsl_ner", "concat_listener")],
+)
 def test_any_encoder_learns(factory, encoder, gold, raw, tmp_path):
     nlp = spacy.blank("en")
     if "listener" in encoder:
@@ -266,9 +268,9 @@ def test_listeners_are_back_after_an_update(gold, raw):
     nlp = shared(gold, raw, add_tagger, ("ours", "stock"))
     expected = {name: list(found) for name, found in nlp.get_pipe("tok2vec").listener_map.items()}
     upstream_gradient(nlp, gold, raw)
+    bad = gold(nlp)
+    bad[0].reference[0].tag_ = "NEW"
     with pytest.raises(ValueError, match="NEW"):
-        bad = gold(nlp)
-        bad[0].reference[0].tag_ = "NEW"
         upstream_gradient(nlp, lambda nlp: bad, raw)
     found = {name: list(found) for name, found in nlp.get_pipe("tok2vec").listener_map.items()}
     assert found == expected == {name: found[name] for name in ("vsl_tagger", "tagger")}
@@ -276,8 +278,6 @@ def test_listeners_are_back_after_an_update(gold, raw):
 
 def test_only_empty_docs_do_not_stop_a_shared_encoder(gold, raw):
     nlp = shared(gold, raw, add_tagger, ("ours", "stock"))
-    from spacy.training import Example
-
     empty = [Example(Doc(nlp.vocab), Doc(nlp.vocab))]
     update(nlp, empty, empty, drop=0.0, losses={}, settings=LoopSettings())
     finish_update(nlp, Adam(0.01), [])
@@ -292,7 +292,7 @@ def test_a_snapshot_of_a_listener_is_an_error(gold):
     nlp.add_pipe(
         "vsl_tagger", config={"model": model, "prior": {"@misc": "semivae.SnapshotPrior.v1"}}
     )
-    with pytest.raises(ValueError, match="SnapshotPrior copies the encoder.*listener"):
+    with pytest.raises(ValueError, match=r"SnapshotPrior copies the encoder.*listener"):
         nlp.initialize(lambda: gold(nlp))
 
 

@@ -175,17 +175,23 @@ def test_initialize_forgets(vocab, make_docs):
 def test_a_stream_that_never_returns_is_warned_of(vocab, make_docs, monkeypatch):
     monkeypatch.setattr(module, "DOCS_BEFORE_WARNING", 300)
     store = create_memory_prior()
+
+    def visit(i):
+        docs = make_docs(vocab, [f"w{i}"])
+        store.read(CPU_MODEL, docs)
+        store.write(CPU_MODEL, docs, random_posteriors(docs), 0)
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for i in range(299):
-            docs = make_docs(vocab, [f"w{i}"])
-            store.read(CPU_MODEL, docs)
-            store.write(CPU_MODEL, docs, random_posteriors(docs), 0)
+            visit(i)
+        for _ in range(9):  # looking is no visit
+            store.read(CPU_MODEL, make_docs(vocab, ["w299"]))
     with pytest.warns(UserWarning, match=r"Of 300 Docs only 0 .*SnapshotPrior"):
-        store.read(CPU_MODEL, make_docs(vocab, ["w300"]))
+        visit(299)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # once is enough
-        store.read(CPU_MODEL, make_docs(vocab, ["w301"]))
+        visit(300)
 
 
 def test_a_corpus_that_returns_is_not(vocab, make_docs, monkeypatch):

@@ -151,9 +151,9 @@ def test_a_folder_that_holds_a_run_is_refused(start, tmp_path):
     with pytest.raises(FileExistsError, match="holds a trained pipeline; --overwrite"):
         run(nlp, settings, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
-    (tmp_path / "model-best" / "stale").touch()
+    (tmp_path / "model-last" / "stale").touch()
     run(*start(), tmp_path, overwrite=True)
-    assert not (tmp_path / "model-best" / "stale").exists()
+    assert not (tmp_path / "model-last" / "stale").exists()
 
 
 def test_nothing_is_deleted_when_training_cannot_start(start, tmp_path):
@@ -175,6 +175,7 @@ def test_raw_text_without_a_component_for_it(load_tiny):
         run(nlp, settings)
 
 
+@pytest.mark.filterwarnings("ignore:Only .* of the labelled tokens")
 def test_bad_raw_text_in_the_middle_of_a_run_keeps_what_was_saved(start, tmp_path, write_lines):
     lines = [f'{{"text": "the line {i}"}}' for i in range(50)]
     raw = write_lines(tmp_path / "raw.jsonl", [*lines, '{"text": 7}'])

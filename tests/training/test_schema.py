@@ -3,7 +3,7 @@
 import pytest
 from spacy.util import load_config_from_str
 
-from spacy_semivae.training.schema import check_training_keys, resolve_semivae
+from spacy_semivae.training.schema import check_paths, check_training_keys, resolve_semivae
 
 BLOCK = """
 [semivae]
@@ -68,7 +68,17 @@ def test_unknown_training_settings_are_named(load_tiny):
         check_training_keys(config)
 
 
-def test_initialize_makes_both_checks(start):
+@pytest.mark.parametrize("name", ["train", "dev"])
+def test_a_corpus_without_a_path_is_named(load_tiny, name):
+    config = load_tiny(**{f"paths__{name}": None})
+    with pytest.raises(ValueError, match=rf"\[corpora\.{name}\] needs a path: set paths\.{name}"):
+        check_paths(config.interpolate())
+    check_paths(load_tiny(paths__unlabeled=None).interpolate())
+
+
+def test_initialize_makes_all_checks(start):
+    with pytest.raises(ValueError, match=r"set paths\.train"):
+        start(paths__train=None)
     with pytest.raises(ValueError, match=r"training\.max_stepz"):
         start(training__max_stepz=5)
     with pytest.raises(ValueError, match=r"semivae\.alpha"):
