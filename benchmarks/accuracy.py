@@ -44,7 +44,9 @@ def jobs(rows: list[Row], prefix: str) -> list[tuple[Row, int]]:
     """List what is to be run: two seeds of every row, then the third ones."""
     every = [(row, seed) for row in rows for seed in row.seeds]
     every.sort(key=lambda job: job[1] // 2)  # stable: rows keep their order
-    return [(row, seed) for row, seed in every if f"{row.corpus.name}/{row.name}".startswith(prefix)]
+    return [
+        (row, seed) for row, seed in every if f"{row.corpus.name}/{row.name}".startswith(prefix)
+    ]
 
 
 def result_path(row: Row, seed: int) -> Path:
@@ -133,7 +135,9 @@ def run_stock(row: Row, seed: int, output: Path, log: Any) -> dict[str, Any]:
 def test(nlp: Language, row: Row) -> dict[str, Any]:
     """Score the test set, and count what is right in each Doc for paired tests."""
     docs = list(DocBin().from_disk(row.corpus.test).get_docs(nlp.vocab))
-    bare = [Doc(nlp.vocab, [t.text for t in doc], [bool(t.whitespace_) for t in doc]) for doc in docs]
+    bare = [
+        Doc(nlp.vocab, [t.text for t in doc], [bool(t.whitespace_) for t in doc]) for doc in docs
+    ]
     examples = [Example(doc, gold) for doc, gold in zip(nlp.pipe(bare), docs)]
     if row.corpus.metric == "ents_f":
         counts = [entity_counts(eg) for eg in examples]
@@ -187,7 +191,9 @@ def heldout_docs(nlp: Language, row: Row) -> Iterator[Doc]:
 
 def main() -> None:
     """Run the queue, or one row of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="rows whose corpus/name starts so")
     parser.add_argument("--run", help="corpus/name/seed, in this process")

@@ -3,8 +3,8 @@
     python benchmarks/report.py
 
 Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; nothing in it is typed by
-hand. Differences are between means over seeds, with a 95 % interval from a paired bootstrap over the
-test set's Docs.
+hand. Differences are between means over seeds, with a 95 % interval from a paired bootstrap over
+the test set's Docs.
 """
 
 from collections import defaultdict
@@ -36,7 +36,7 @@ def read_results(corpus: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def score(counts: numpy.ndarray) -> numpy.ndarray:
-    """Give accuracy (right, all) or F1 (right, predicted, gold) of summed counts, (..., columns)."""
+    """Give accuracy (right, all) or F1 (right, predicted, gold) of sums, (..., columns)."""
     if counts.shape[-1] == 2:
         return counts[..., 0] / numpy.maximum(1, counts[..., 1])
     return 2 * counts[..., 0] / numpy.maximum(1, counts[..., 1] + counts[..., 2])
@@ -75,7 +75,7 @@ def make_table(corpus: str) -> str:
     """Make the table of a corpus, rows in the order of the queue, unfinished ones named."""
     found = read_results(corpus)
     lines = [
-        "| row | seeds | dev | test | updates (best) | held-out raw: log p(x), before | after | KL |",
+        "| row | seeds | dev | test | best update | held-out raw: log p(x) before | after | KL |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     missing = []

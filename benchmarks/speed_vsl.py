@@ -58,7 +58,7 @@ def predict(nlp: Language, texts: list[Doc]) -> None:
 
 def train(nlp: Language, sgd: Adam, batches: list[list[Example]]) -> None:
     """Update on each batch once."""
-    for name, pipe in nlp.pipeline:
+    for _, pipe in nlp.pipeline:
         set_dropout_rate(pipe.model, 0.1)
     for batch in batches:
         nlp.update(batch, sgd=sgd, drop=0.1)
@@ -84,7 +84,9 @@ def compare(name: str, words: int, ours: Callable[[], Any], stock: Callable[[], 
 
 def main() -> None:
     """Measure training and prediction."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     root = Path(__file__).parent.parent / "assets" / "demo"
     parser.add_argument("--data", type=Path, default=root / "dev.spacy")
     parser.add_argument("--raw", type=Path, default=root / "unlabeled.txt")
@@ -101,8 +103,15 @@ def main() -> None:
     stock = build("tagger", {"neg_prefix": "\u0000"}, examples)
     hier = build("vsl_tagger", {}, examples)
     twin = build("vsl_tagger", {"model": {"variant": "baseline"}}, examples)
-    ratio = compare(f"predict hier, {prefix}", words, lambda: predict(hier, raw), lambda: predict(stock, raw))
-    compare(f"predict baseline, {prefix}", words, lambda: predict(twin, raw), lambda: predict(stock, raw))
+    ratio = compare(
+        f"predict hier, {prefix}", words, lambda: predict(hier, raw), lambda: predict(stock, raw)
+    )
+    compare(
+        f"predict baseline, {prefix}",
+        words,
+        lambda: predict(twin, raw),
+        lambda: predict(stock, raw),
+    )
     batches = [examples[i : i + BATCH] for i in range(0, min(len(examples), 200), BATCH)]
     seen = sum(len(eg) for batch in islice(batches, None) for eg in batch)
     sgd = Adam(0.001, grad_clip=0.0)

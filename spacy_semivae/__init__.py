@@ -8,7 +8,7 @@ __all__ = ["__version__", "train"]
 def __getattr__(name: str) -> Any:
     # lazily, because every spaCy process imports this package through its entry points
     if name == "train":
-        from .training.run import train
+        from .training.notebook import train
 
         return train
     if name == "__version__":

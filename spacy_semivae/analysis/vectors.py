@@ -90,7 +90,9 @@ class SpooledSentences:
         yield from tqdm(srsly.read_jsonl(self.path), disable=None if self.progress else True, **bar)
 
     def _count(self, sentences: Iterable[Sequence[str]]) -> Iterator[list[str]]:
-        for words in tqdm(sentences, desc="Tokenizing", unit=" texts", disable=None if self.progress else True):
+        for words in tqdm(
+            sentences, desc="Tokenizing", unit=" texts", disable=None if self.progress else True
+        ):
             self.n_words += len(words)
             self.n_sentences += 1
             yield list(words)

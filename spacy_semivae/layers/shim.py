@@ -63,7 +63,7 @@ class TorchShim(Shim):
         return self._model
 
     def renew_id(self) -> None:
-        """Take a new id: an optimizer's moments and averages do not fit parameters of new shapes."""
+        """Take a new id: an optimizer's moments do not fit parameters of new shapes."""
         self.id = Shim(None).id
 
     def gradients(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -142,7 +142,7 @@ class TorchShim(Shim):
         self.cfg = message["cfg"]
         self._model = None
         if message["state"]:
-            # new weights are drawn only to be replaced: a run that loads goes on as one that did not
+            # drawn only to be replaced: a run that loads goes on as one that did not
             with torch.random.fork_rng(devices=[]):
                 module = self.initialize()
             state = load_safetensors(bytes(message["state"]))

@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 from thinc.api import Model, torch2xp, xp2torch
-from thinc.types import Floats2d, Ragged
+from thinc.types import Ragged
 from torch import Tensor
 
 from ..modules.gaussian import Gaussian
@@ -196,7 +196,8 @@ def measure(
         if parts:
             torch.stack(parts).sum().backward()
         dX = torch2xp(torch.zeros_like(H) if H.grad is None else H.grad)
-        return bp_tok2vec(model.ops.unflatten(dX, [len(doc) for doc in batch.docs]))
+        lengths = model.ops.asarray1i([len(doc) for doc in batch.docs])
+        return bp_tok2vec(model.ops.unflatten(dX, lengths))  # type: ignore[call-overload]
 
     return VSLTerms(dict(zip(objective.terms, values)), posteriors), backprop
 

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the items of flat sequences (lengths 3, 1: a0 a1 a2 b0) stand in PyTorch's packed order.
+    """Where the items of flat sequences (lengths 3, 1: a0 a1 a2 b0) stand in packed order.
 
     A packed sequence holds all first items, then all second items, longest sequence first, so
     that a recurrence needs neither padding nor a mask.

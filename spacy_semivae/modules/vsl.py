@@ -26,7 +26,12 @@ LATENTS: dict[str, tuple[str, ...]] = {
     "flat": ("y", "z"),
     "hier": ("y", "z"),
 }
-DECODED: dict[str, tuple[str, ...]] = {"baseline": (), "g": ("z",), "flat": ("z", "y"), "hier": ("z",)}
+DECODED: dict[str, tuple[str, ...]] = {
+    "baseline": (),
+    "g": ("z",),
+    "flat": ("z", "y"),
+    "hier": ("z",),
+}
 CLASSIFIED: dict[str, str] = {"baseline": "h", "g": "z", "flat": "y", "hier": "y"}
 
 PRUNED = "This model was pruned of its generator: it predicts but cannot train"
@@ -144,9 +149,7 @@ class VSL(nn.Module):
             H = torch.cat((H, y), 1)
         return Gaussian.unpack(self.heads[name](H))
 
-    def infer(
-        self, H: Tensor, *, sample: bool
-    ) -> tuple[dict[str, Tensor], dict[str, Gaussian]]:
+    def infer(self, H: Tensor, *, sample: bool) -> tuple[dict[str, Tensor], dict[str, Gaussian]]:
         """Give every latent of every token.
 
         H (Tensor): Encoded tokens, (T, nI).
@@ -224,9 +227,9 @@ class VSL(nn.Module):
         nO (int): Classes wanted, at least as many as now.
         """
         old = self.classifier
-        self.classifier = nn.Linear(old.in_features, nO).to(old.weight.device)
+        self.classifier = nn.Linear(old.in_features, nO).to(old.weight)
         with torch.no_grad():
-            for new, kept in ((self.classifier.weight, old.weight), (self.classifier.bias, old.bias)):
+            for new, kept in zip(self.classifier.parameters(), old.parameters()):
                 new.zero_()[: len(kept)] = kept
 
     def prune(self) -> None:

@@ -7,16 +7,13 @@ base initializes, updates, clips, counts steps, reports every term and stores.
 import copy
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy
-import srsly
 import torch
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
@@ -25,12 +22,11 @@ from thinc.types import Ragged
 
 from ..labels import SpanLabels, TokenLabels
 from ..layers.shim import clip_gradients
-from ..layers.words import count_words
+from .storage import StoredPipe
+from .survey import Survey
 
-SAMPLE = 10  # Docs that a model sees to infer its shapes
 
-
-class SemiSupervisedPipe(TrainablePipe):
+class SemiSupervisedPipe(StoredPipe):
     """A trainable component that learns from any mixture of annotation.
 
     vocab (Vocab): The shared vocabulary.
@@ -158,8 +154,8 @@ class SemiSupervisedPipe(TrainablePipe):
             self.model.attrs["resize_output"](self.model, len(self.scheme.names))
         return 1
 
-    def _set_labels(self) -> None:
-        # what is loaded replaces the labels that the component had
+    def after_load(self) -> None:
+        """Give the scheme the labels that were loaded instead of those it had."""
         self.scheme = copy.deepcopy(self._empty_scheme)
         for label in self.cfg["labels"]:
             self.scheme.add(label)
@@ -311,7 +307,7 @@ class SemiSupervisedPipe(TrainablePipe):
         return self._probabilities(self.predict(docs))
 
     def _probabilities(self, scores: Ragged) -> list[Any]:
-        Y = self.model.ops.softmax(scores.dataXd)
+        Y = self.model.ops.softmax(scores.dataXd)  # type: ignore[type-var]
         return [self.model.ops.to_numpy(y) for y in split(Y, scores)]
 
     # Storage
@@ -319,89 +315,6 @@ class SemiSupervisedPipe(TrainablePipe):
     def prune(self) -> None:
         """Remove what only training needs; predictions stay the same to the bit."""
         self.model.attrs["prune"](self.model)
-
-    def extra_state(self) -> dict[str, tuple[Callable[[], bytes], Callable[[bytes], Any]]]:
-        """Name what the component stores beside its model.
-
-        RETURNS (dict): By name, a function that serializes and one that loads.
-        """
-        return {}
-
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Serialize the component.
-
-        exclude (Iterable[str]): Parts to leave out.
-        RETURNS (bytes): The component.
-        """
-        extra = {k: dump() for k, (dump, _) in self.extra_state().items() if k not in exclude}
-        return srsly.msgpack_dumps({"pipe": super().to_bytes(exclude=exclude), "extra": extra})
-
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "SemiSupervisedPipe":
-        """Load what `to_bytes` gave.
-
-        bytes_data (bytes): The component.
-        exclude (Iterable[str]): Parts to leave out.
-        RETURNS (SemiSupervisedPipe): This component.
-        """
-        message = srsly.msgpack_loads(bytes_data)
-        super().from_bytes(message["pipe"], exclude=exclude)
-        self._set_labels()
-        for name, (_, load) in self.extra_state().items():
-            if name not in exclude and name in message["extra"]:
-                load(message["extra"][name])
-        return self
-
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Save the component.
-
-        path (str | Path): A folder.
-        exclude (Iterable[str]): Parts to leave out.
-        """
-        super().to_disk(path, exclude=exclude)
-        for name, (dump, _) in self.extra_state().items():
-            if name not in exclude:
-                (Path(path) / name).write_bytes(dump())
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "SemiSupervisedPipe":
-        """Load what `to_disk` saved.
-
-        path (str | Path): The folder.
-        exclude (Iterable[str]): Parts to leave out.
-        RETURNS (SemiSupervisedPipe): This component.
-        """
-        super().from_disk(path, exclude=exclude)
-        self._set_labels()
-        for name, (_, load) in self.extra_state().items():
-            if name not in exclude and (Path(path) / name).exists():
-                load((Path(path) / name).read_bytes())
-        return self
-
-
-class Survey:
-    """What one pass over the Examples tells: token counts, labelled Docs, a sample.
-
-    is_labeled (Callable): Tells labelled Examples from raw ones.
-    """
-
-    def __init__(self, is_labeled: Callable[[Example], bool]) -> None:
-        self.is_labeled = is_labeled
-        self.counts: Counter[str] = Counter()
-        self.docs = self.labeled = 0
-        self.sample: list[Doc] = []
-
-    def watch(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Pass Examples on and take note of them.
-
-        examples (Iterable[Example]): The Examples.
-        YIELDS (Example): The same ones.
-        """
-        for example in examples:
-            self.docs += 1
-            self.labeled += self.is_labeled(example)
-            self.counts.update(count_words([example.predicted]))
-            if len(example.predicted) and len(self.sample) < SAMPLE:
-                self.sample.append(example.predicted)
-            yield example
 
 
 def split(Y: Any, scores: Ragged) -> list[Any]:

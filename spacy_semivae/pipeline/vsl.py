@@ -180,7 +180,7 @@ class VSLTagger(VSLPipe):
 
     def decode(self, scores: Ragged) -> list[NDArray[numpy.int64]]:
         """Choose the best class of each token."""
-        best = self.model.ops.to_numpy(scores.dataXd.argmax(axis=1))
+        best = self.model.ops.to_numpy(scores.dataXd.argmax(axis=1))  # type: ignore[union-attr]
         return split(best, scores)
 
 
@@ -325,20 +325,10 @@ def make_vsl_ner(
     store_probabilities: bool,
     scorer: Callable[..., dict[str, Any]] | None,
 ) -> VSLNer:
-    """Create an entity recognizer.
+    """Create an entity recognizer; the settings not named here are those of `make_vsl_tagger`.
 
-    nlp (Language): The pipeline.
-    name (str): The component's name.
-    model (Model): A `semivae.VSL.v1`.
     incorrect_spans_key (str | None): Span group of rejected spans in the reference Docs.
-    alpha (WeightSetting): Weight of the raw text's terms.
-    labelled_weight (WeightSetting): Weight of the labelled text's variational terms.
-    kl_weight (WeightSetting): Weight of the KL within both.
-    prior (PriorStore): A `semivae.*Prior.v1`.
-    max_grad_norm (float): Joint norm of all gradients at most; 0 for no clipping.
     overwrite (bool): Whether predictions replace entities that a Doc has.
-    store_probabilities (bool): Keep class probabilities in `doc.user_data`.
-    scorer (Callable | None): Scores Examples.
     RETURNS (VSLNer): The component.
     """
     return VSLNer(

@@ -12,7 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
-from spacy.util import logger, minibatch, resolve_dot_names
+from spacy.util import minibatch, resolve_dot_names
 from thinc.api import Config
 
 from ..pipeline.base import SemiSupervisedPipe
@@ -124,7 +124,7 @@ def init_docs(nlp: Language, settings: SemiVAESchema) -> Iterator[Doc]:
 def check_streams(
     labeled: Iterable[Doc], dev: Iterable[Doc], raw: Iterable[Doc]
 ) -> tuple[float, int]:
-    """Report whether raw text fits the labelled tokens and leaves the dev corpus alone.
+    """Measure whether raw text fits the labelled tokens and leaves the dev corpus alone.
 
     labeled (Iterable[Doc]): Labelled Docs.
     dev (Iterable[Doc]): Dev Docs.
@@ -139,7 +139,6 @@ def check_streams(
         overlap += normalize_text(doc.text) in dev_texts
     tokens = [lower for doc in labeled for lower in doc.to_array(LOWER).tolist()]
     coverage = sum(lower in words for lower in tokens) / max(1, len(tokens))
-    logger.info("Raw text: %.1f %% of labelled tokens occur in it", 100 * coverage)
     if coverage < LOW_COVERAGE:
         warnings.warn(
             f"Only {coverage:.0%} of the labelled tokens occur in the raw text: another domain or "

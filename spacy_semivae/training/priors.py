@@ -144,9 +144,7 @@ class MemoryStore(StandardStore):
         """Store the other model's posteriors of these Docs."""
         self._store(docs, infer(model, docs), 1)
 
-    def _store(
-        self, docs: Sequence[Doc], posteriors: dict[str, Gaussian], frequency: int
-    ) -> None:
+    def _store(self, docs: Sequence[Doc], posteriors: dict[str, Gaussian], frequency: int) -> None:
         if not posteriors:
             return
         packed = {name: q.pack() for name, q in posteriors.items()}

@@ -1,6 +1,5 @@
-"""Train a pipeline from a config (`train_nlp`), or from Docs in a notebook (`train`)."""
+"""Train a pipeline as its config says: streams, loop, logger, progress bar and saving."""
 
-import random
 import shutil
 import sys
 import warnings
@@ -11,7 +10,6 @@ from typing import IO, Any
 
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
-from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.loop import (
     DIR_MODEL_BEST,
@@ -64,7 +62,8 @@ def train_nlp(
         clean_output_dir(output)  # only now that settings and corpora have been checked
         output.mkdir(parents=True, exist_ok=True)
     message = Printer(no_print=True)
-    stdout.write(message.info(f"Pipeline: {nlp.pipe_names}") + "\n")
+    for line in (f"Pipeline: {nlp.pipe_names}", *report_streams(nlp, T, settings, config)):
+        stdout.write(message.info(line) + "\n")
     with nlp.select_pipes(disable=T["frozen_components"]):
         log_step, finalize = T["logger"](nlp, stdout, stderr)
     bar = tqdm(total=T["max_steps"] or None, disable=None, leave=False, file=stderr, unit="step")
@@ -112,12 +111,6 @@ def create_steps(
                 f"The config has raw text, but none of {nlp.pipe_names} learns from it"
             )
         (corpus,) = resolve_dot_names(config, [settings.unlabeled_corpus])
-        if settings.init_unlabeled:
-            check_streams(
-                (eg.reference for eg in train_corpus(nlp)),
-                (eg.reference for eg in dev_corpus(nlp)),
-                (eg.predicted for eg in islice(corpus(nlp), settings.init_unlabeled)),
-            )
         unlabeled = raw_batches(nlp, corpus, settings.batcher)
     return train_steps(
         nlp,
@@ -136,6 +129,32 @@ def create_steps(
             before_update=T["before_update"],
         ),
     )
+
+
+def report_streams(
+    nlp: Language, T: dict[str, Any], settings: SemiVAESchema, config: Any
+) -> list[str]:
+    """Say how the raw text that `initialize` saw fits the labelled and the dev corpus.
+
+    nlp (Language): The pipeline.
+    T (dict): The [training] block, resolved.
+    settings (SemiVAESchema): The [semivae] block.
+    config (Config): The whole config, interpolated.
+    RETURNS (list[str]): Lines for the user, none without raw text.
+    """
+    if not settings.unlabeled_corpus or not settings.init_unlabeled:
+        return []
+    names = [T["train_corpus"], T["dev_corpus"], settings.unlabeled_corpus]
+    train_corpus, dev_corpus, raw_corpus = resolve_dot_names(config, names)
+    coverage, overlap = check_streams(
+        (eg.reference for eg in train_corpus(nlp)),
+        (eg.reference for eg in dev_corpus(nlp)),
+        (eg.predicted for eg in islice(raw_corpus(nlp), settings.init_unlabeled)),
+    )
+    return [
+        f"Raw text: {coverage:.1%} of the labelled tokens occur in it; "
+        f"{overlap} of its texts stand in the dev corpus"
+    ]
 
 
 def create_evaluate(
@@ -226,134 +245,3 @@ def summarize(info: dict[str, Any]) -> dict[str, Any]:
     results = info.get("checkpoints") or [(0.0, 0)]
     score, step = max(results, key=lambda result: (result[0], -result[1]))
     return {"score": score, "best_step": step, "steps": info.get("step", 0)}
-
-
-def train(
-    nlp: Language,
-    labeled: Iterable[Doc],
-    unlabeled: Iterable[Doc | str] = (),
-    dev: Iterable[Doc] = (),
-    *,
-    max_steps: int = 1000,
-    eval_frequency: int = 100,
-    patience: int = 0,
-    dropout: float = 0.1,
-    batch_size: int = 16,
-    unlabeled_batch_size: int = 16,
-    seed: int = 0,
-    optimizer: Optimizer | None = None,
-) -> dict[str, Any]:
-    """Train the components of a pipeline on Docs in memory, as from a notebook.
-
-    nlp (Language): A pipeline with components added, initialized or not.
-    labeled (Iterable[Doc]): Docs with annotation, full or partial.
-    unlabeled (Iterable[Doc | str]): Raw Docs or texts.
-    dev (Iterable[Doc]): Annotated Docs to evaluate on; without them the last weights are kept.
-    max_steps (int): Updates at most.
-    eval_frequency (int): Updates from one evaluation to the next.
-    patience (int): Updates without improvement before the end; 0 goes on to `max_steps`.
-    dropout (float): The dropout rate.
-    batch_size (int): Labelled Docs an update.
-    unlabeled_batch_size (int): Raw Docs an update.
-    seed (int): Seeds weights, order and noise.
-    optimizer (Optimizer | None): None creates one by the pipeline's config.
-    RETURNS (dict[str, Any]): Best score on dev, its step, and the number of steps. The pipeline
-        holds the weights of that step.
-    RAISES (ValueError): Without labelled Docs.
-    """
-    fix_random_seed(seed)
-    egs = [Example(bare(nlp, doc), doc) for doc in labeled]
-    raw = [Example(doc, doc.copy()) for doc in (bare(nlp, item) for item in unlabeled)]
-    dev_egs = [(bare(nlp, doc), doc) for doc in dev]
-    if not egs:
-        raise ValueError("train needs labelled Docs, but got none")
-    if any(not pipe.labels for pipe in semi_supervised_pipes(nlp)):
-        optimizer = nlp.initialize(lambda: [*egs, *raw], sgd=optimizer)
-    optimizer = optimizer or nlp.create_optimizer()
-    config = nlp.config.interpolate()
-    score_weights = config["training"]["score_weights"]
-
-    def evaluate() -> tuple[float, dict[str, Any]]:
-        examples = [Example(doc.copy(), reference) for doc, reference in dev_egs]
-        callback = create_evaluate(nlp, lambda nlp: examples, score_weights)
-        return callback() if examples else (0.0, {})
-
-    steps = train_steps(
-        nlp,
-        optimizer,
-        shuffled_batches(egs, batch_size, seed),
-        (batch for _, batch in shuffled_batches(raw, unlabeled_batch_size, seed)) if raw else None,
-        evaluate,
-        LoopSettings(
-            dropout=dropout, patience=patience, max_steps=max_steps, eval_frequency=eval_frequency
-        ),
-    )
-    bar = tqdm(steps, total=max_steps, disable=None, leave=False)
-    info = run_to_best(nlp, bar, optimizer) if dev_egs else [info for _, info, _ in bar][-1]
-    if not dev_egs:
-        warnings.warn("train got no dev Docs: the last weights are kept", stacklevel=2)
-    return summarize(info)
-
-
-def run_to_best(
-    nlp: Language, steps: Iterable[tuple[Any, dict[str, Any], bool | None]], optimizer: Optimizer
-) -> dict[str, Any]:
-    """Train, and end with the weights of the best evaluation, also after an interrupt or error.
-
-    nlp (Language): The pipeline.
-    steps (Iterable): What `train_steps` yields.
-    optimizer (Optimizer): Holds the averages that were evaluated, if any.
-    RETURNS (dict[str, Any]): The loop's last report.
-    """
-    best: dict[str, bytes] = {}
-    info: dict[str, Any] = {}
-    try:
-        for _, report, is_best in steps:
-            info = report
-            if is_best:
-                with nlp.use_params(optimizer.averages or {}):
-                    best = {n: p.to_bytes(exclude=["vocab"]) for n, p in trainable(nlp)}
-    finally:
-        for name, data in best.items():
-            nlp.get_pipe(name).from_bytes(data, exclude=["vocab"])  # type: ignore[attr-defined]
-    return info
-
-
-def trainable(nlp: Language) -> list[tuple[str, Any]]:
-    """List the trainable components.
-
-    nlp (Language): The pipeline.
-    RETURNS (list[tuple[str, Pipe]]): Names and components.
-    """
-    return [(n, p) for n, p in nlp.pipeline if getattr(p, "is_trainable", False)]
-
-
-def bare(nlp: Language, item: Doc | str) -> Doc:
-    """Give the tokens of a Doc or text without annotation.
-
-    nlp (Language): Tokenizes texts.
-    item (Doc | str): A Doc or a text.
-    RETURNS (Doc): A new Doc.
-    """
-    if isinstance(item, str):
-        return nlp.make_doc(item)
-    words, spaces = [t.text for t in item], [bool(t.whitespace_) for t in item]
-    return Doc(nlp.vocab, words=words, spaces=spaces)
-
-
-def shuffled_batches(
-    examples: list[Example], size: int, seed: int
-) -> Iterator[tuple[int, list[Example]]]:
-    """Batch Examples without end, in a new order each epoch.
-
-    examples (list[Example]): The Examples.
-    size (int): Examples a batch.
-    seed (int): Seeds the order.
-    YIELDS (tuple[int, list[Example]]): Epoch and batch.
-    """
-    rng, epoch = random.Random(seed), 0
-    while True:
-        order = rng.sample(examples, len(examples))
-        for start in range(0, len(order), size):
-            yield epoch, order[start : start + size]
-        epoch += 1

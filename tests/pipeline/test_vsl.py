@@ -214,11 +214,13 @@ def variants_with_classifiers():
         ("hier", "y"),
         ("hier", "z"),
     ]
-    return [(variant, on, name) for (variant, on), name in product(pairs, PRIORS)]
+    tagger = [("vsl_tagger", *pair, name) for pair, name in product(pairs, PRIORS)]
+    return [*tagger, *(("vsl_ner", *pair, PRIORS[0]) for pair in pairs)]
 
 
-@pytest.mark.parametrize(("variant", "classifier_on", "store"), variants_with_classifiers())
-@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize(
+    ("factory", "variant", "classifier_on", "store"), variants_with_classifiers()
+)
 def test_one_step_changes_every_tensor(
     factory, variant, classifier_on, store, make_nlp, gold, raw, tensors
 ):

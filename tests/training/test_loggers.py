@@ -123,6 +123,6 @@ def test_in_a_run(start, tmp_path):
     train_nlp(nlp, settings, stdout=stdout, stderr=io.StringIO())
     rows = list(srsly.read_jsonl(path))
     assert [row["step"] for row in rows] == [2, 4]
-    lines = stdout.getvalue().splitlines()[1:]
+    lines = stdout.getvalue().splitlines()[2:]
     assert lines[0].split()[:5] == ["E", "#", "LOSS", "VSL_TAGGER", "SUP"]
     assert [line.split()[1] for line in lines[1:3]] == ["2", "4"]
