@@ -58,11 +58,12 @@ def train_nlp(
         fix_random_seed(T["seed"])
     save = create_saver(nlp, T, output)
     steps = create_steps(nlp, T, settings, config)
+    lines = [f"Pipeline: {nlp.pipe_names}", *report_streams(nlp, T, settings, config)]
     if output:
         clean_output_dir(output)  # only now that settings and corpora have been checked
         output.mkdir(parents=True, exist_ok=True)
     message = Printer(no_print=True)
-    for line in (f"Pipeline: {nlp.pipe_names}", *report_streams(nlp, T, settings, config)):
+    for line in lines:
         stdout.write(message.info(line) + "\n")
     with nlp.select_pipes(disable=T["frozen_components"]):
         log_step, finalize = T["logger"](nlp, stdout, stderr)
@@ -151,10 +152,7 @@ def report_streams(
         (eg.reference for eg in dev_corpus(nlp)),
         (eg.predicted for eg in islice(raw_corpus(nlp), settings.init_unlabeled)),
     )
-    return [
-        f"Raw text: {coverage:.1%} of the labelled tokens occur in it; "
-        f"{overlap} of its texts stand in the dev corpus"
-    ]
+    return [f"Raw text has {coverage:.1%} of the labelled tokens; {overlap} texts are in dev"]
 
 
 def create_evaluate(
