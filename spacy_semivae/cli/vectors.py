@@ -84,4 +84,5 @@ def _save(nlp: Language, out: Path, settings: VectorSettings) -> None:
     for key in nlp.vocab.vectors.keys():
         package.vocab.strings.add(nlp.vocab.strings[key])
     package.meta["semivae_vectors"] = {**asdict(settings), "normalize": list(settings.normalize)}
+    out.mkdir(parents=True, exist_ok=True)
     package.to_disk(out)

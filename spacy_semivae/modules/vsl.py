@@ -36,6 +36,9 @@ CLASSIFIED: dict[str, str] = {"baseline": "h", "g": "z", "flat": "y", "hier": "y
 
 PRUNED = "This model was pruned of its generator: it predicts but cannot train"
 
+# A prior that has been a posterior with hardly any variance makes the KL overflow.
+LOG_VAR_BOUND = 8.0
+
 # Gives the prior of a latent ("y" or "z") for each token, at the current value of y.
 Prior = Callable[[str, Tensor | None], Gaussian]
 
@@ -147,7 +150,8 @@ class VSL(nn.Module):
             raise ValueError(PRUNED)
         if name == "z" and self.hierarchical and y is not None:
             H = torch.cat((H, y), 1)
-        return Gaussian.unpack(self.heads[name](H))
+        found = Gaussian.unpack(self.heads[name](H))
+        return Gaussian(found.mean, found.log_var.clamp(-LOG_VAR_BOUND, LOG_VAR_BOUND))
 
     def infer(self, H: Tensor, *, sample: bool) -> tuple[dict[str, Tensor], dict[str, Gaussian]]:
         """Give every latent of every token.
