@@ -132,11 +132,23 @@ def make_probe_table() -> str:
     return "\n".join(lines)
 
 
+def make_speed_table() -> str:
+    """Make the table of words a second."""
+    lines = [
+        "| | threads | ours, words/s | stock, words/s | ratio | lowest | highest |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in srsly.read_jsonl(RESULTS / "speed-vsl-twitter.jsonl"):
+        lines.append(f"| {' | '.join(str(value) for value in row.values())} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Replace every table of the page."""
     page = PAGE.read_text(encoding="utf8")
     tables = {corpus: make_table(corpus) for corpus in dict.fromkeys(r.corpus.name for r in ROWS)}
     tables["probes"] = make_probe_table()
+    tables["speed"] = make_speed_table()
     for name, table in tables.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         if begin not in page:
