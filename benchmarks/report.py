@@ -132,6 +132,18 @@ def make_probe_table() -> str:
     return "\n".join(lines)
 
 
+def make_demo_table() -> str:
+    """Make the table of `make demo` on three grammars."""
+    lines = [
+        "| grammar seed | supervised twin, test | with raw text, test | difference |",
+        "|--:|--:|--:|--:|",
+    ]
+    for run in srsly.read_json(RESULTS / "demo.json")["runs"]:
+        twin, raw = run["test"]["supervised"], run["test"]["semi-supervised"]
+        lines.append(f"| {run['grammar seed']} | {twin:.2f} | {raw:.2f} | {raw - twin:+.2f} |")
+    return "\n".join(lines)
+
+
 def make_speed_table() -> str:
     """Make the table of words a second."""
     lines = [
@@ -148,6 +160,7 @@ def main() -> None:
     page = PAGE.read_text(encoding="utf8")
     tables = {corpus: make_table(corpus) for corpus in dict.fromkeys(r.corpus.name for r in ROWS)}
     tables["probes"] = make_probe_table()
+    tables["demo"] = make_demo_table()
     tables["speed"] = make_speed_table()
     for name, table in tables.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
