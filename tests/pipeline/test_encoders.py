@@ -97,7 +97,7 @@ def add_transformer(nlp, folder):
 
 def assert_learns(nlp, factory, examples, save_to):
     optimizer = Adam(0.02)
-    losses = [nlp.update(examples, sgd=optimizer, losses={}) for _ in range(30)]
+    losses = [nlp.update(examples, sgd=optimizer, losses={}) for _ in range(50)]
     for term in ("supervised", "reconstruction", "unlabeled_reconstruction"):
         key = f"{factory}_{term}"
         assert losses[-1][key] < 0.8 * losses[0][key]
