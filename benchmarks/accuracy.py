@@ -82,7 +82,8 @@ def run_one(row: Row, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
                 summary, first = run_stock(row, seed, output, stream), {}
             else:
                 summary, first = run_vsl(row, seed, output, stream, settings)
-        history = [line for line in log.read_text(encoding="utf8").splitlines() if line.strip()]
+        lines = [line for line in log.read_text(encoding="utf8").splitlines() if line.strip()]
+        history = [line for line in lines if line.split()[0].isdigit() or line.split()[0] == "E"]
         nlp = spacy.load(output / "model-best")
     seconds = time.time() - start
     result = {
@@ -212,7 +213,7 @@ def main() -> None:
         result = {k: v for k, v in result.items() if k not in ("test", "counts")}
         path = RESULTS / f"probe-{args.probe}-{corpus}-{name}-{seed}.json"
     RESULTS.mkdir(exist_ok=True)
-    srsly.write_json(path, result)
+    srsly.write_json(path, result, indent=0)
 
 
 if __name__ == "__main__":
