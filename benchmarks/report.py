@@ -19,6 +19,7 @@ RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
 COMPARED = [
     ("hier", "baseline"),
+    ("hier-raw", "baseline"),
     ("hier", "stock"),
     ("hier-raw", "hier-raw-alpha0"),
     ("hier-raw", "stock"),
