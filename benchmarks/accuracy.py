@@ -54,6 +54,12 @@ def result_path(row: Row, seed: int) -> Path:
     return RESULTS / f"{row.corpus.name}-{row.name}-{seed}.json"
 
 
+def find_row(corpus: str, name: str) -> Row:
+    """Find a row by its names."""
+    (row,) = [row for row in ROWS if (row.corpus.name, row.name) == (corpus, name)]
+    return row
+
+
 def run_queue(prefix: str, n_jobs: int) -> None:
     """Run what has no result yet, `n_jobs` processes at a time."""
     waiting = [(r, s) for r, s in jobs(ROWS, prefix) if not result_path(r, s).exists()]
@@ -111,6 +117,10 @@ def run_vsl(
     """Train one of this package's components; give the summary and the first raw loss terms."""
     corpus = row.corpus
     overrides = {**corpus.settings, **BUDGET, "system.seed": seed, **row.settings, **settings}
+    if row.warm:
+        teacher = find_row(corpus.name, row.warm)
+        run_vsl(teacher, seed, output / "teacher", log, settings)
+        overrides["semivae.warm_start.path"] = str(output / "teacher" / "model-best")
     config = load_config(corpus.config, overrides=overrides, interpolate=False)
     nlp, semivae = initialize_nlp(config)
     first = heldout_terms(nlp, row)
@@ -205,7 +215,7 @@ def main() -> None:
         run_queue(args.only, args.jobs)
         return
     corpus, name, seed = args.run.split("/")
-    (row,) = [row for row in ROWS if (row.corpus.name, row.name) == (corpus, name)]
+    row = find_row(corpus, name)
     settings = {key: srsly.json_loads(value) for key, value in (s.split("=", 1) for s in args.set)}
     result = run_one(row, int(seed), settings)
     path = result_path(row, int(seed))

@@ -62,6 +62,9 @@ class Row:
     settings: dict[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
     stock: bool = False
+    warm: str | None = (
+        None  # the row that is trained first and starts the priors
+    )
 
 
 CORPORA = {
@@ -111,6 +114,17 @@ def vsl(corpus: str, name: str, *, raw: bool = False, seeds: int = 3, **settings
     return Row(found, name, {**({} if raw else NO_RAW), **overrides}, tuple(range(seeds)))
 
 
+def warm_start(corpus: str, *, start: str, alpha: float) -> Row:
+    """Describe a row whose priors start at another row's posteriors (VSL section 6.4).
+
+    corpus (str): Key of `CORPORA`.
+    start (str): The other row's name.
+    alpha (float): Weight of the raw text's terms, larger than the other row's.
+    RETURNS (Row): The row.
+    """
+    return replace(vsl(corpus, "hier-raw-warm", raw=True, alpha=alpha), warm=start)
+
+
 def baseline(corpus: str) -> Row:
     """Describe the papers' BiGRU: word vectors tuned, no latents.
 
@@ -139,6 +153,7 @@ ROWS = [
     vsl("ud", "hier-raw-alpha0", raw=True, alpha=0.0),
     vsl("ud", "hier-fixed", seeds=2, model__tok2vec__embeddings="fixed"),
     vsl("btc", "hier-raw-alpha0", raw=True, alpha=0.0),
+    warm_start("twitter", start="hier-raw", alpha=1.0),
     vsl("twitter", "hier-novr", model__variational=False),
     vsl("twitter", "flat", model__variant="flat"),
     vsl("twitter", "g", model__variant="g"),
