@@ -10,6 +10,7 @@ from spacy_semivae.modules.gaussian import Gaussian
 from spacy_semivae.modules.vsl import (
     CLASSIFIED,
     LATENTS,
+    LOG_VAR_BOUND,
     VSL,
     SnapshotPrior,
     Targets,
@@ -351,3 +352,14 @@ def test_gradients_equal_finite_differences(variant, variational):
         return sum(weights.get(name, 0.1) * value for name, value in result.terms.items())
 
     assert torch.autograd.gradcheck(loss, (H, *params), fast_mode=True)
+
+
+def test_log_variances_are_bounded():
+    model, H = make("g"), make_H()
+    with torch.no_grad():
+        model.heads["z"].bias.fill_(100.0)
+        assert (model.posterior("z", H, None).log_var == LOG_VAR_BOUND).all()
+        model.heads["z"].bias.fill_(-100.0)
+        posterior = model.posterior("z", H, None)
+    assert (posterior.log_var == -LOG_VAR_BOUND).all()
+    assert (posterior.mean < -50).all(), "means are not bounded"
