@@ -17,6 +17,7 @@ from rows import ROWS
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
+DEMO_RUNS = ("raw", "twin", "standard-raw", "standard-twin", "dropout-twin")
 COMPARED = [
     ("hier", "baseline"),
     ("hier-raw", "baseline"),
@@ -134,14 +135,15 @@ def make_probe_table() -> str:
 
 
 def make_demo_table() -> str:
-    """Make the table of `make demo` on three grammars."""
-    lines = [
-        "| grammar seed | supervised twin, test | with raw text, test | difference |",
-        "|--:|--:|--:|--:|",
-    ]
-    for run in srsly.read_json(RESULTS / "demo.json")["runs"]:
-        twin, raw = run["test"]["supervised"], run["test"]["semi-supervised"]
-        lines.append(f"| {run['grammar seed']} | {twin:.2f} | {raw:.2f} | {raw - twin:+.2f} |")
+    """Make the table of the demo with several settings on three grammars."""
+    lines = [f"| grammar seed | {' | '.join(DEMO_RUNS)} | raw - twin |", f"|--:{'|--:' * 6}|"]
+    for grammar in range(3):
+        paths = [RESULTS / f"demo-{grammar}-{name}.json" for name in DEMO_RUNS]
+        scores = [100 * srsly.read_json(path)["test"] if path.exists() else None for path in paths]
+        cells = ["not run" if score is None else f"{score:.2f}" for score in scores]
+        raw, twin = scores[:2]
+        cells.append("-" if raw is None or twin is None else f"{raw - twin:+.2f}")
+        lines.append(f"| {grammar} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
