@@ -2,7 +2,8 @@
 
 The backward pass is written by hand: with `P` the softmax and `g` the incoming gradient,
 `dX = g * (P @ W - W[target])` and `dW = (g * (P - onehot))^T @ X`. The unscaled `dX` comes out of
-the forward pass, so a fixed output matrix (static vectors) needs every logit only once.
+the forward pass, so a fixed output matrix (static vectors) needs every logit only once. A fixed
+summand `H @ Z^T` of the logits (a frozen language model) is computed in the same blocks.
 """
 
 from typing import Any
@@ -15,23 +16,31 @@ CHUNK_BYTES = 2**24  # of one block of logits: it should stay in a CPU's cache h
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, X: Tensor, W: Tensor, targets: Tensor, rows: int) -> Tensor:
+    def forward(
+        ctx: Any,
+        X: Tensor,
+        W: Tensor,
+        targets: Tensor,
+        rows: int,
+        H: Tensor | None,
+        Z: Tensor | None,
+    ) -> Tensor:
         losses = X.new_empty(len(X))
         log_Z = X.new_empty(len(X))
         unit_dX = torch.empty_like(X) if ctx.needs_input_grad[0] else None
         for start in range(0, len(X), rows):
             block = slice(start, start + rows)
-            logits = X[block] @ W.T  # (rows, V)
+            logits = _logits(X, W, H, Z, block)  # (rows, V)
             chosen = logits.gather(1, targets[block, None])[:, 0]
             peak = logits.amax(1, keepdim=True)
             P = logits.sub_(peak).exp_()  # unnormalised: one pass of exp serves loss and gradient
-            Z = P.sum(1, keepdim=True)
-            log_Z[block] = (Z.log() + peak)[:, 0]
-            losses[block] = Z.log()[:, 0] + (peak[:, 0] - chosen)  # log_Z has fewer digits left
+            total = P.sum(1, keepdim=True)
+            log_Z[block] = (total.log() + peak)[:, 0]
+            losses[block] = total.log()[:, 0] + (peak[:, 0] - chosen)  # log_Z has fewer digits left
             if unit_dX is not None:
-                unit_dX[block] = (P @ W).div_(Z) - W.index_select(0, targets[block])
+                unit_dX[block] = (P @ W).div_(total) - W.index_select(0, targets[block])
         ctx.rows = rows
-        ctx.save_for_backward(X, W, targets, log_Z, unit_dX)
+        ctx.save_for_backward(X, W, targets, log_Z, unit_dX, H, Z)
         return losses
 
     @staticmethod
@@ -39,26 +48,40 @@ class _CrossEntropy(torch.autograd.Function):
         if torch.is_grad_enabled():  # once_differentiable is silent where g needs no gradient
             raise RuntimeError("cross_entropy has no second derivative, but create_graph is set")
         (g,) = grads
-        X, W, targets, log_Z, unit_dX = ctx.saved_tensors
+        X, W, targets, log_Z, unit_dX, H, Z = ctx.saved_tensors
         dX = None if unit_dX is None else unit_dX * g[:, None]
         dW = None
         if ctx.needs_input_grad[1]:
             dW = torch.zeros_like(W)
             for start in range(0, len(X), ctx.rows):
                 block = slice(start, start + ctx.rows)
-                P = (X[block] @ W.T).sub_(log_Z[block, None]).exp_()
+                P = _logits(X, W, H, Z, block).sub_(log_Z[block, None]).exp_()
                 dW.addmm_(P.mul_(g[block, None]).T, X[block])
             dW.index_add_(0, targets, X * -g[:, None])
-        return dX, dW, None, None
+        return dX, dW, None, None, None, None
 
 
-def cross_entropy(X: Tensor, W: Tensor, targets: Tensor, rows: int | None = None) -> Tensor:
-    """Give -log softmax(X W^T)[target] for each token.
+def _logits(X: Tensor, W: Tensor, H: Tensor | None, Z: Tensor | None, block: slice) -> Tensor:
+    """RETURNS (Tensor): X W^T, and H Z^T where there is one, of a block, (rows, V)."""
+    logits = X[block] @ W.T
+    return logits if H is None or Z is None else torch.addmm(logits, H[block], Z.T)
+
+
+def cross_entropy(
+    X: Tensor,
+    W: Tensor,
+    targets: Tensor,
+    rows: int | None = None,
+    fixed: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """Give -log softmax(X W^T + H Z^T)[target] for each token; without `fixed` there is no H Z^T.
 
     X (Tensor): Predicted embeddings, float, (T, E).
     W (Tensor): Output matrix, fixed or trained (tied or not), (V, E).
     targets (Tensor): Word ids, int64, (T,).
     rows (int | None): Tokens whose logits are held at once; None chooses by memory.
+    fixed (tuple[Tensor, Tensor] | None): H (T, F) and Z (V, F), such as the states and output
+        embeddings of a frozen language model. Neither gets a gradient.
     RETURNS (Tensor): Nats per token, (T,). Second derivatives raise.
     RAISES (ValueError): When the shapes do not fit.
     """
@@ -67,5 +90,16 @@ def cross_entropy(X: Tensor, W: Tensor, targets: Tensor, rows: int | None = None
             "cross_entropy needs X (T, E), W (V, E) and targets (T,), but got "
             f"{tuple(X.shape)}, {tuple(W.shape)} and {tuple(targets.shape)}"
         )
+    H, Z = (None, None) if fixed is None else _check_fixed(X, W, *fixed)
     rows = rows or max(1, CHUNK_BYTES // (W.shape[0] * W.element_size()))
-    return _CrossEntropy.apply(X, W, targets, rows)
+    return _CrossEntropy.apply(X, W, targets, rows, H, Z)
+
+
+def _check_fixed(X: Tensor, W: Tensor, H: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
+    width = H.shape[-1:]
+    if H.ndim != 2 or H.shape != X.shape[:1] + width or Z.shape != W.shape[:1] + width:
+        raise ValueError(
+            f"cross_entropy needs fixed H ({len(X)}, F) and Z ({len(W)}, F), but got "
+            f"{tuple(H.shape)} and {tuple(Z.shape)}"
+        )
+    return H, Z

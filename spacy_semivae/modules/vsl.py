@@ -19,6 +19,7 @@ from torch.nn.functional import logsigmoid
 
 from .cross_entropy import cross_entropy
 from .gaussian import Gaussian
+from .objective import mean_where
 
 LATENTS: dict[str, tuple[str, ...]] = {
     "baseline": (),
@@ -253,16 +254,6 @@ def build_mlp(nI: int, hidden: int, nO: int) -> nn.Sequential:
     """
     layers = (nn.Linear(nI, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
     return nn.Sequential(*layers, nn.Linear(hidden, nO))
-
-
-def mean_where(losses: Tensor, chosen: Tensor) -> Tensor:
-    """Average over some tokens without a synchronisation of the device.
-
-    losses (Tensor): One value a token, (T,).
-    chosen (Tensor): The tokens that count, bool, (T,).
-    RETURNS (Tensor): The mean, zero where no token counts, ().
-    """
-    return torch.where(chosen, losses, 0.0).sum() / chosen.sum().clamp(min=1)
 
 
 def sum_kl(posteriors: dict[str, Gaussian], prior: Prior | None, y: Tensor | None) -> Tensor:

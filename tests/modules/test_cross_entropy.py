@@ -8,13 +8,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from spacy_semivae.modules import cross_entropy as module
 from spacy_semivae.modules.cross_entropy import cross_entropy
 
-T, E, V = 7, 4, 11
+T, E, V, F = 7, 4, 11, 5
 
 
 def make(dtype=torch.float64, *, train_W=True):
     X = torch.randn(T, E, dtype=dtype, requires_grad=True)
     W = torch.randn(V, E, dtype=dtype, requires_grad=train_W)
     return X, W, torch.randint(V, (T,))
+
+
+def make_fixed(dtype=torch.float64):
+    return torch.randn(T, F, dtype=dtype), torch.randn(V, F, dtype=dtype)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 6, 7, 8, 1000, None])
@@ -27,6 +31,31 @@ def test_equals_full_logits_for_any_chunk(rows):
     grads = torch.autograd.grad(losses, (X, W), g)
     for got, wanted in zip(grads, torch.autograd.grad(expected, (X, W), g)):
         torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.parametrize("rows", [1, 3, None])
+@pytest.mark.parametrize("train_W", [True, False])
+def test_fixed_summand_equals_full_logits(rows, train_W):
+    X, W, targets = make(train_W=train_W)
+    H, Z = make_fixed()
+    g = torch.randn(T, dtype=torch.float64)
+    losses = cross_entropy(X, W, targets, rows, (H, Z))
+    expected = full_cross_entropy(X @ W.T + H @ Z.T, targets, reduction="none")
+    torch.testing.assert_close(losses, expected)
+    free = (X, W) if train_W else (X,)
+    grads = torch.autograd.grad(losses, free, g)
+    for got, wanted in zip(grads, torch.autograd.grad(expected, free, g)):
+        torch.testing.assert_close(got, wanted)
+
+
+def test_fixed_summand_gets_no_gradient():
+    X, W, targets = make()
+    H, Z = (side.requires_grad_() for side in make_fixed())
+    cross_entropy(X, W, targets, fixed=(H, Z)).sum().backward()
+    assert X.grad is not None
+    assert W.grad is not None
+    assert H.grad is None
+    assert Z.grad is None
 
 
 @pytest.mark.parametrize("fixed", ["X", "W"])
@@ -52,9 +81,11 @@ def test_tied_matrix_used_twice():
 
 
 @pytest.mark.parametrize("rows", [2, None])
-def test_gradcheck(rows):
+@pytest.mark.parametrize("summand", [False, True])
+def test_gradcheck(rows, summand):
     X, W, targets = make()
-    assert torch.autograd.gradcheck(lambda X, W: cross_entropy(X, W, targets, rows), (X, W))
+    fixed = make_fixed() if summand else None
+    assert torch.autograd.gradcheck(lambda X, W: cross_entropy(X, W, targets, rows, fixed), (X, W))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -87,23 +118,25 @@ def test_no_token():
 
 
 class Largest(TorchDispatchMode):
-    """Notes the size of the largest tensor that any operation gives, those of W's size left out."""
+    """Notes the size of the largest tensor that any operation gives, W and Z left out."""
 
     elements = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor) and {*result.shape} != {V, E}:
+        if isinstance(result, torch.Tensor) and {*result.shape} not in ({V, E}, {V, F}):
             self.elements = max(self.elements, result.numel())
         return result
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_no_more_than_a_chunk_of_logits_exists(rows, monkeypatch):
+@pytest.mark.parametrize("summand", [False, True])
+def test_no_more_than_a_chunk_of_logits_exists(rows, summand, monkeypatch):
     X, W, targets = make()
+    fixed = make_fixed() if summand else None
     monkeypatch.setattr(module, "CHUNK_BYTES", rows * V * X.element_size())
     with Largest() as largest:
-        cross_entropy(X, W, targets).sum().backward()
+        cross_entropy(X, W, targets, fixed=fixed).sum().backward()
     assert largest.elements == max(rows * V, T * E)
     with Largest() as largest:
         full_cross_entropy(X @ W.T, targets).backward()
@@ -118,3 +151,14 @@ def test_wrong_shapes_are_quoted(X, W, targets):
     with pytest.raises(ValueError, match=r"needs X \(T, E\)") as error:
         cross_entropy(torch.zeros(X), torch.zeros(W), torch.zeros(targets, dtype=torch.int64))
     assert all(str(shape) in str(error.value) for shape in (X, W, targets))
+
+
+@pytest.mark.parametrize(
+    ("H", "Z"),
+    [((T - 1, F), (V, F)), ((T, F), (V + 1, F)), ((T, F), (V, F + 1)), ((T,), (V,)), ((), (V, F))],
+)
+def test_wrong_fixed_shapes_are_quoted(H, Z):
+    X, W, targets = make()
+    with pytest.raises(ValueError, match=r"needs fixed H \(7, F\) and Z \(11, F\)") as error:
+        cross_entropy(X, W, targets, fixed=(torch.zeros(H), torch.zeros(Z)))
+    assert all(str(shape) in str(error.value) for shape in (H, Z))

@@ -1,57 +1,29 @@
 """Viterbi against the enumeration of all paths."""
 
-from itertools import pairwise, product
-
 import numpy as np
 import pytest
 import torch
 
-from spacy_semivae.modules.crf import _best_path, length_mask, transition_scores, viterbi
+from spacy_semivae.modules.viterbi import _best_path, path_error, transition_scores, viterbi
 
 NEVER = float("-inf")
 
 
-def path_score(path, emissions, start, pair, end):
-    score = start[path[0]] + end[path[-1]] + sum(emissions[i, y] for i, y in enumerate(path))
-    return float(score + sum(pair[a, b] for a, b in pairwise(path)))
-
-
-def brute_force(emissions, start, pair, end):
-    paths = product(range(emissions.shape[1]), repeat=emissions.shape[0])
-    return max(paths, key=lambda path: path_score(path, emissions, start, pair, end))
-
-
-def random_scores(tags, *, forbid, generator):
-    def draw(*shape):
-        scores = torch.randn(shape, generator=generator, dtype=torch.float64)
-        return scores.masked_fill(torch.rand(shape, generator=generator) < forbid, NEVER)
-
-    start, pair, end = draw(tags), draw(tags, tags), draw(tags)
-    start[0] = end[0] = pair[0, 0] = 0.5  # so that one path is always allowed
-    return {"start": start, "pair": pair, "end": end}
-
-
 @pytest.mark.parametrize("forbid", [0.0, 0.5])
 @pytest.mark.parametrize("tags", [1, 2, 3, 4])
-def test_viterbi_equals_enumeration(tags, forbid):
-    generator = torch.Generator().manual_seed(17 * tags)
-    for _ in range(4):
-        scores = random_scores(tags, forbid=forbid, generator=generator)
-        lengths = torch.tensor([3, 0, 5, 1, 2, 4])
-        emissions = torch.randn((6, 5, tags), generator=generator, dtype=torch.float64)
+def test_viterbi_equals_enumeration(tags, forbid, make_batch, all_paths):
+    for seed in range(4):
+        emissions, lengths, scores = make_batch(tags, forbid=forbid, masked=forbid / 2, seed=seed)
         paths = viterbi(emissions, lengths, **scores)
         assert paths.shape == (6, 5)
         assert paths.dtype == torch.int64
-        for doc, length in enumerate(lengths.tolist()):
-            best = brute_force(emissions[doc, :length], **scores) if length else ()
-            assert tuple(paths[doc].tolist()) == best + (0,) * (5 - length)
+        for path, found in zip(paths.tolist(), all_paths(emissions, lengths, scores)):
+            best = found.tags[found.scores.argmax()].tolist()
+            assert path == best + [0] * (5 - len(best))
 
 
-def test_padding_has_no_influence():
-    generator = torch.Generator().manual_seed(3)
-    scores = random_scores(3, forbid=0.3, generator=generator)
-    emissions = torch.randn((2, 5, 3), generator=generator, dtype=torch.float64)
-    lengths = torch.tensor([2, 4])
+def test_padding_has_no_influence(make_batch):
+    emissions, lengths, scores = make_batch(3, forbid=0.3, seed=3, lengths=(2, 4, 5))
     expected = viterbi(emissions, lengths, **scores)
     for value in (NEVER, float("inf"), float("nan")):
         emissions[0, 2:] = emissions[1, 4:] = value
@@ -59,7 +31,7 @@ def test_padding_has_no_influence():
 
 
 @pytest.mark.parametrize("shape", [(3, 0, 2), (0, 4, 2), (0, 0, 2)])
-def test_empty_batches_and_documents(shape):
+def test_empty_batches_and_documents(shape, random_scores):
     scores = random_scores(2, forbid=0, generator=torch.Generator().manual_seed(0))
     lengths = torch.zeros(shape[0], dtype=torch.int64)
     assert viterbi(torch.zeros(shape), lengths, **scores).shape == shape[:2]
@@ -95,6 +67,37 @@ def test_no_path_names_the_doc():
     emissions[2, 1] = float("nan")
     with pytest.raises(ValueError, match=r"Doc 2 .* NaN"):
         viterbi(emissions, torch.tensor([0, 2, 4]), **scores)
+
+
+@pytest.mark.parametrize(
+    ("hide", "change", "message"),
+    [
+        ([(1, 2, 0), (1, 2, 1)], {}, "token 2 has no allowed tag"),
+        ([(1, 1, 1), (1, 2, 0)], {"pair": (0, 1)}, "no allowed tag of token 2 may follow"),
+        ([(1, 0, 1)], {"start": (0,)}, "no allowed tag of token 0 may follow"),
+        ([(1, 3, 0)], {"end": (1,)}, "no tag of its last token, 3, may end it"),
+    ],
+)
+def test_error_names_the_token(hide, change, message):
+    scores = {"start": torch.zeros(2), "pair": torch.zeros(2, 2), "end": torch.zeros(2)}
+    emissions, lengths = torch.zeros(2, 5, 2), torch.tensor([5, 4])
+    for place in hide:
+        emissions[place] = NEVER
+    for name, place in change.items():
+        scores[name][place] = NEVER
+    with pytest.raises(ValueError, match=f"Doc 1 of the batch is allowed: {message}"):
+        viterbi(emissions, lengths, **scores)
+    assert message in str(path_error(emissions, lengths, 1, **scores))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["emissions", "start", "pair", "end"])
+def test_error_for_nan_and_infinity(name, value):
+    scores = {"start": torch.zeros(2), "pair": torch.zeros(2, 2), "end": torch.zeros(2)}
+    emissions = torch.zeros(2, 3, 2)
+    {"emissions": emissions[1], **scores}[name].view(-1)[1] = value
+    error = path_error(emissions, torch.tensor([3, 3]), 1, **scores)
+    assert str(error) == "Doc 1 of the batch has NaN or infinity among its scores"
 
 
 @pytest.mark.parametrize("lengths", [[5], [-1]])
@@ -147,8 +150,3 @@ def test_transition_scores():
     assert torch.equal(transition_scores(torch.from_numpy(mask)), expected)
     with pytest.raises(ValueError, match="boolean"):
         transition_scores(torch.zeros(2))
-
-
-def test_length_mask():
-    mask = length_mask(torch.tensor([0, 2, 3]), 3)
-    assert mask.tolist() == [[False] * 3, [True, True, False], [True] * 3]

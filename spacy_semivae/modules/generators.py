@@ -1,0 +1,278 @@
+"""Generators of the CRF-VAE: p(x | y), words or word pieces given relaxed tags.
+
+Paper: "Semi-Supervised Named Entity Recognition with CRF-VAEs", section 2.4 and appendix C. With
+`u_i = U y_i`, `v = transformer(u)` and `h_i`, `Z` the states and output embeddings of a frozen
+causal language model, the logits of unit i are
+
+    factored             theta y_i
+    mf, mt               W u_i, W v_i
+    mf_lm, mt_lm         W u_i / sqrt(d) + Z h_i / sqrt(nS), without `scale` W u_i + Z h_i
+    mt_lm_poe            log p_mt + log p_lm, a product of experts
+    mt_lm_residual       Z (h_i + mlp([h_i; v_i]))
+
+B documents, N units (padded at the end), T units in all (documents one after the other), C tags,
+V words; d and nS are the widths of the tag embeddings and of the language model's states.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .cross_entropy import cross_entropy
+from .transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What tells the generators with tag embeddings apart."""
+
+    context: bool  # a transformer reads the tag embeddings
+    language_model: bool = False
+    residual: bool = False  # the language model's states are moved, its logits left alone
+    scalable: bool = False  # the setting `scale` has a meaning
+
+
+VARIANTS: dict[str, Variant] = {
+    "mf": Variant(context=False),
+    "mt": Variant(context=True),
+    "mf_lm": Variant(context=False, language_model=True, scalable=True),
+    "mt_lm": Variant(context=True, language_model=True, scalable=True),
+    "mt_lm_poe": Variant(context=True, language_model=True),
+    "mt_lm_residual": Variant(context=True, language_model=True, residual=True),
+}
+GENERATORS = ("factored", *VARIANTS)
+
+
+def build_generator(
+    name: str,
+    *,
+    nO: int,
+    nV: int,
+    nS: int | None = None,
+    width: int = 300,
+    layers: int = 2,
+    heads: int = 4,
+    hidden: int = 1200,
+    dropout: float = 0.1,
+    scale: bool = True,
+) -> "Generator":
+    """Build a generator by its name; settings that it has no use for are ignored.
+
+    `mt_lm_poe` is `mt_lm` with `scale = False`: softmax(log p_mt + log p_lm) equals
+    softmax(W v + Z h), as the normalisers of both experts are constant over the words.
+
+    name (str): One of `GENERATORS`.
+    nO (int): Tags.
+    nV (int): Words that can be generated.
+    nS (int | None): Width of the language model's states; `mt_lm_residual` needs it.
+    width (int): Width of the tag embeddings.
+    layers (int): Layers of the transformer.
+    heads (int): Attention heads of a layer, a divisor of the width.
+    hidden (int): Hidden units of a transformer layer's and of the residual's network.
+    dropout (float): Dropout inside the transformer, in training.
+    scale (bool): For `mf_lm` and `mt_lm`: divide each logit by the root of its width.
+    RETURNS (Generator): The generator.
+    RAISES (ValueError): For an unknown name and for settings that do not fit.
+    """
+    if name == "factored":
+        return FactoredGenerator(torch.randn(nV, nO))
+    if name not in VARIANTS:
+        raise ValueError(f"A generator is one of {', '.join(GENERATORS)}, but got {name!r}")
+    variant = VARIANTS[name]
+    context = None
+    if variant.context:
+        context = Transformer(width, layers=layers, heads=heads, hidden=hidden, dropout=dropout)
+    U = torch.randn(width, nO)  # as large as the positions that the transformer adds
+    if not variant.residual:
+        scale = scale and variant.scalable
+        return SoftmaxGenerator(U, context, nV, language_model=variant.language_model, scale=scale)
+    if nS is None:
+        raise ValueError(f"{name} needs nS, the width of the language model's states")
+    return ResidualGenerator(U, context, nV, nS=nS, hidden=hidden)
+
+
+class Generator(nn.Module):
+    """What the generators share: -log p(x | y) at relaxed tags, and room for more tags.
+
+    tags (Tensor): The first values of the weights of each tag, (rows, C).
+    context (Transformer | None): Reads the embedded tags of a document.
+    nV (int): Words that can be generated.
+    """
+
+    def __init__(self, tags: Tensor, context: "Transformer | None", nV: int) -> None:
+        super().__init__()
+        self.tags = nn.Parameter(tags)
+        self.context = context
+        self.nV = nV
+
+    def forward(
+        self,
+        Y: Tensor,
+        inside: Tensor,
+        words: Tensor,
+        states: Tensor | None = None,
+        outputs: Tensor | None = None,
+    ) -> Tensor:
+        """Give -log p(x_i | y), with a language model -log p(x_i | y, x_<i), of each unit.
+
+        Y (Tensor): One-hot or relaxed tags, (B, N, C).
+        inside (Tensor): Which positions are units, the first ones of each row, bool, (B, N).
+        words (Tensor): Word ids, int64, (T,).
+        states (Tensor | None): The language model's states before each unit, (T, nS).
+        outputs (Tensor | None): Its output embeddings of the words, (V, nS). Only generators with
+            a language model read these two, and neither gets a gradient.
+        RETURNS (Tensor): Nats per unit, (T,).
+        RAISES (ValueError): When shapes do not fit, and when states or outputs are missing.
+        """
+        nO = self.tags.shape[1]
+        if Y.ndim != 3 or Y.shape[2] != nO or inside.shape != Y.shape[:2]:
+            raise ValueError(
+                f"A generator of {nO} tags needs Y (B, N, {nO}) and inside (B, N), but got "
+                f"{tuple(Y.shape)} and {tuple(inside.shape)}"
+            )
+        X = self._encode(Y, inside)
+        if words.shape != X.shape[:1]:
+            raise ValueError(f"{len(X)} units need words ({len(X)},), got {tuple(words.shape)}")
+        return self._measure(X, words, states, outputs)
+
+    def _encode(self, Y: Tensor, inside: Tensor) -> Tensor:
+        """RETURNS (Tensor): Embedded tags, in context where there is a transformer, (T, d)."""
+        if self.context is None:
+            return Y[inside] @ self.tags.T
+        U = Y.masked_fill(~inside[:, :, None], 0.0) @ self.tags.T  # (B, N, d)
+        return self.context(U, inside)[inside]
+
+    def _measure(
+        self, X: Tensor, words: Tensor, states: Tensor | None, outputs: Tensor | None
+    ) -> Tensor:
+        """RETURNS (Tensor): -log p of each word, from what `_encode` gave, (T,)."""
+        raise NotImplementedError
+
+    def _check_states(
+        self, words: Tensor, states: Tensor | None, outputs: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """RETURNS (tuple[Tensor, Tensor]): States (T, nS) and outputs (V, nS), without gradient."""
+        shapes = [None if X is None else tuple(X.shape) for X in (states, outputs)]
+        if (
+            states is None
+            or outputs is None
+            or states.ndim != 2
+            or len(states) != len(words)
+            or outputs.shape != (self.nV, states.shape[1])
+        ):
+            raise ValueError(
+                f"A generator with a language model needs states ({len(words)}, nS) and outputs "
+                f"({self.nV}, nS), but got {shapes[0]} and {shapes[1]}"
+            )
+        return states.detach(), outputs.detach()
+
+    def resize(self, nO: int) -> None:
+        """Add tags; the old ones keep their weights, new ones start at zero.
+
+        nO (int): Tags wanted, at least as many as now.
+        RAISES (ValueError): When they are fewer than now.
+        """
+        old = self.tags.detach()
+        rows, kept = old.shape
+        if nO < kept:
+            raise ValueError(f"A generator of {kept} tags cannot be resized to {nO}")
+        self.tags = nn.Parameter(torch.cat((old, old.new_zeros((rows, nO - kept))), 1))
+
+
+class FactoredGenerator(Generator):
+    """The CRF autoencoder's generator: a free logit for each word and tag (appendix C).
+
+    theta (Tensor): The first values of the logits, (V, C).
+    """
+
+    def __init__(self, theta: Tensor) -> None:
+        super().__init__(theta, None, len(theta))
+
+    @property
+    def theta(self) -> nn.Parameter:
+        """The logits.
+
+        RETURNS (nn.Parameter): The weights, (V, C).
+        """
+        return self.tags
+
+    def log_likelihoods(self, words: Tensor) -> Tensor:
+        """Give log p(x_i | y_i = c) for every tag c, which exact inference sums over.
+
+        words (Tensor): Word ids, int64, (T,).
+        RETURNS (Tensor): Log-probabilities, (T, C).
+        """
+        return self.theta.index_select(0, words) - self.theta.logsumexp(0)
+
+    def _encode(self, Y: Tensor, inside: Tensor) -> Tensor:
+        return Y[inside]
+
+    def _measure(
+        self, X: Tensor, words: Tensor, states: Tensor | None, outputs: Tensor | None
+    ) -> Tensor:
+        return cross_entropy(X, self.theta, words)
+
+
+class SoftmaxGenerator(Generator):
+    """Words from a softmax over `W v_i`, to which the language model's logits may be added.
+
+    U (Tensor): The first values of the tag embeddings, (d, C).
+    context (Transformer | None): Reads the embedded tags of a document.
+    nV (int): Words that can be generated.
+    language_model (bool): Whether the language model's logits are added.
+    scale (bool): Divide each of the two logits by the root of its width.
+    """
+
+    def __init__(
+        self,
+        U: Tensor,
+        context: "Transformer | None",
+        nV: int,
+        *,
+        language_model: bool,
+        scale: bool,
+    ) -> None:
+        super().__init__(U, context, nV)
+        self.language_model = language_model
+        self.scale = scale
+        self.W = nn.Parameter(torch.randn(nV, len(U)) * len(U) ** -0.5)
+
+    def _measure(
+        self, X: Tensor, words: Tensor, states: Tensor | None, outputs: Tensor | None
+    ) -> Tensor:
+        if not self.language_model:
+            return cross_entropy(X, self.W, words)
+        H, Z = self._check_states(words, states, outputs)
+        if self.scale:
+            X, H = X * X.shape[1] ** -0.5, H * H.shape[1] ** -0.5
+        return cross_entropy(X, self.W, words, fixed=(H, Z))
+
+
+class ResidualGenerator(Generator):
+    """Words from the language model's softmax over moved states, `h_i + mlp([h_i; v_i])`.
+
+    U (Tensor): The first values of the tag embeddings, (d, C).
+    context (Transformer | None): Reads the embedded tags of a document.
+    nV (int): Words that can be generated.
+    nS (int): Width of the states.
+    hidden (int): Units of the network's hidden layer.
+    """
+
+    def __init__(
+        self, U: Tensor, context: "Transformer | None", nV: int, *, nS: int, hidden: int
+    ) -> None:
+        super().__init__(U, context, nV)
+        self.nS = nS
+        last = nn.Linear(hidden, nS)
+        nn.init.zeros_(last.weight)  # training starts at the language model itself
+        nn.init.zeros_(last.bias)
+        self.mlp = nn.Sequential(nn.Linear(nS + len(U), hidden), nn.ReLU(), last)
+
+    def _measure(
+        self, X: Tensor, words: Tensor, states: Tensor | None, outputs: Tensor | None
+    ) -> Tensor:
+        H, Z = self._check_states(words, states, outputs)
+        if H.shape[1] != self.nS:
+            raise ValueError(f"The states must have width {self.nS}, but got {H.shape[1]}")
+        return cross_entropy(H + self.mlp(torch.cat((H, X), 1)), Z, words)

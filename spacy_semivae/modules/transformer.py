@@ -1,0 +1,126 @@
+"""A transformer encoder over padded documents.
+
+It reads tags for a generator (CRF-VAE, section 2.4) and encoder states for the larger tagger
+(section 3.2).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+
+class Transformer(nn.Module):
+    """A transformer encoder over the units of documents.
+
+    width (int): Width of a unit.
+    layers (int): Layers.
+    heads (int): Attention heads of a layer, a divisor of the width.
+    hidden (int): Hidden units of a layer's network.
+    dropout (float): Dropout inside the layers, in training.
+    positions (bool): Whether to add sinusoidal positions to what it reads.
+    RAISES (ValueError): When the heads do not divide the width.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        layers: int,
+        heads: int,
+        hidden: int,
+        dropout: float,
+        positions: bool = True,
+    ) -> None:
+        super().__init__()
+        self.positions = positions
+        if heads < 1 or width % heads:
+            raise ValueError(f"The heads must divide the width {width}, but got {heads}")
+        self.layers = nn.ModuleList(
+            TransformerLayer(width, heads=heads, hidden=hidden, dropout=dropout)
+            for _ in range(layers)
+        )
+
+    def forward(self, U: Tensor, inside: Tensor) -> Tensor:
+        """Read the units of each document in context.
+
+        U (Tensor): Embedded units, (B, N, d).
+        inside (Tensor): Which positions are units, bool, (B, N).
+        RETURNS (Tensor): Encoded units, zero outside, (B, N, d).
+        """
+        places = inside.nonzero(as_tuple=True)
+        X = (U + sinusoids(U) if self.positions else U)[places]  # (T, d)
+        for layer in self.layers:
+            X = layer(X, inside, places)
+        return torch.zeros_like(U).index_put(places, X)
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention and a ReLU network, each with a residual and a norm behind it.
+
+    All but the attention works on the units alone: short documents beside a long one cost no more
+    than their length.
+
+    width (int): Width of a unit.
+    heads (int): Attention heads, a divisor of the width.
+    hidden (int): Hidden units of the network.
+    dropout (float): Dropout on attention, network and residuals, in training.
+    """
+
+    def __init__(self, width: int, *, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.network = nn.Sequential(
+            nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.dropout = nn.Dropout(dropout)
+        for linear in (self.project, self.out, self.network[0], self.network[3]):
+            nn.init.xavier_uniform_(linear.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
+
+    def forward(self, X: Tensor, inside: Tensor, places: tuple[Tensor, ...]) -> Tensor:
+        """Give the next encoding of each unit.
+
+        X (Tensor): Units, (T, d).
+        inside (Tensor): Which positions are units, bool, (B, N).
+        places (tuple[Tensor, Tensor]): Document and position of each unit, (T,) each.
+        RETURNS (Tensor): (T, d).
+        """
+        X = self.norms[0](X + self.dropout(self.out(self.attend(X, inside, places))))
+        return self.norms[1](X + self.dropout(self.network(X)))
+
+    def attend(self, X: Tensor, inside: Tensor, places: tuple[Tensor, ...]) -> Tensor:
+        """Average the values of each document's units by attention.
+
+        X (Tensor): Units, (T, d).
+        inside (Tensor): Which positions are units, bool, (B, N).
+        places (tuple[Tensor, Tensor]): Document and position of each unit, (T,) each.
+        RETURNS (Tensor): (T, d).
+        """
+        width = X.shape[1] // self.heads
+        X = self.project(X)  # of another type under autocast
+        padded = X.new_zeros(*inside.shape, X.shape[1]).index_put(places, X)
+        split = padded.view(*inside.shape, 3, self.heads, width).permute(2, 0, 3, 1, 4)
+        # a document without units would have no key: it may look at its padding
+        keys = (inside | ~inside.any(1, keepdim=True))[:, None, None]
+        rate = self.dropout.p if self.training else 0.0
+        q, k, v = split
+        found = scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=rate)
+        return found.transpose(1, 2).flatten(2)[places]
+
+
+def sinusoids(U: Tensor) -> Tensor:
+    """Give the sine and cosine of each position at falling rates (Vaswani et al., 2017).
+
+    U (Tensor): What positions are wanted for, (B, N, d).
+    RETURNS (Tensor): Sines and cosines in turn, (N, d).
+    """
+    _, count, width = U.shape
+    # half precision cannot tell late positions apart
+    dtype = torch.promote_types(U.dtype, torch.float32)
+    exponents = torch.arange(0, width, 2, dtype=dtype, device=U.device) / width
+    positions = torch.arange(count, dtype=dtype, device=U.device)
+    angles = positions[:, None] * 10000.0**-exponents
+    return torch.stack((angles.sin(), angles.cos()), 2).flatten(1)[:, :width].to(U.dtype)

@@ -1,0 +1,310 @@
+"""Every generator against full softmaxes, and a transformer written out one document at a time."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from spacy_semivae.modules.generators import GENERATORS, build_generator
+from spacy_semivae.modules.transformer import sinusoids
+
+C, V, D, S, HEADS = 3, 7, 4, 5, 2
+LENGTHS = [3, 0, 1, 4]
+T = sum(LENGTHS)
+CONTEXT = [name for name in GENERATORS if name.startswith("mt")]
+WITH_LM = [name for name in GENERATORS if "_lm" in name]
+CASES = [(name, True) for name in GENERATORS] + [("mf_lm", False), ("mt_lm", False)]
+
+
+def make(name, *, training=False, **changes):
+    settings = {"nO": C, "nV": V, "nS": S, "width": D, "heads": HEADS, "hidden": 6, "dropout": 0.0}
+    model = build_generator(name, **{**settings, **changes}).double().train(training)
+    for weight in model.parameters():  # far from uniform; no bias or residual stays zero
+        weight.data.add_(0.5 * torch.randn_like(weight))
+    return model
+
+
+def make_inputs(lengths=LENGTHS, *, extra=0, tags=C):
+    """Relaxed tags, padded with NaN, and the rest of what a generator reads."""
+    size, units = max(lengths, default=0) + extra, sum(lengths)
+    inside = torch.arange(size) < torch.tensor(lengths)[:, None]
+    Y = torch.randn(len(lengths), size, tags, dtype=torch.float64).softmax(2)
+    Y = Y.masked_fill(~inside[:, :, None], math.nan)
+    states = 2 * torch.randn(units, S, dtype=torch.float64)
+    outputs = torch.randn(V, S, dtype=torch.float64)
+    return Y, inside, torch.randint(V, (units,)), states, outputs
+
+
+def split_heads(X):
+    return X.unflatten(1, (HEADS, -1)).transpose(0, 1)  # (heads, N, d / heads)
+
+
+def attend(layer, X):
+    parts = layer.project(X).split(D, 1)
+    Q, K, values = (split_heads(part) for part in parts)
+    A = torch.softmax(Q @ K.transpose(1, 2) / math.sqrt(D / HEADS), 2)
+    mixed = (A @ values).transpose(0, 1).flatten(1)
+    return layer.out(mixed)
+
+
+def expected_context(model, U):
+    """The transformer over one document without padding, (N, d)."""
+    positions = [
+        [
+            (math.cos if j % 2 else math.sin)(i / 10000 ** ((j - j % 2) / U.shape[1]))
+            for j in range(U.shape[1])
+        ]
+        for i in range(len(U))
+    ]
+    X = U + torch.tensor(positions, dtype=U.dtype).reshape(U.shape)
+    for layer in model.context.layers:
+        X = layer.norms[0](X + attend(layer, X))
+        first, *_, last = layer.network
+        X = layer.norms[1](X + last(first(X).clamp(min=0)))
+    return X
+
+
+def embed(model, Y, inside):
+    """u or v of every unit, document by document, (T, d)."""
+    found = []
+    for y, used in zip(Y, inside):
+        U = y[: int(used.sum())] @ model.tags.T
+        found.append(U if model.context is None else expected_context(model, U))
+    return torch.cat(found)
+
+
+def full_logits(model, name, scale, Y, inside, states, outputs):
+    """The logits as the paper's section 2.4 writes them, (T, V)."""
+    if name == "factored":
+        return Y[inside] @ model.theta.T
+    X = embed(model, Y, inside)
+    if name == "mt_lm_residual":
+        first, _, last = model.mlp
+        moved = states + last(first(torch.cat((states, X), 1)).clamp(min=0))
+        return moved @ outputs.T
+    own, other = X @ model.W.T, states @ outputs.T
+    if name == "mt_lm_poe":  # literally the product of the two experts
+        return torch.log(own.softmax(1)) + torch.log(other.softmax(1))
+    if name in ("mf_lm", "mt_lm"):
+        return own / math.sqrt(D) + other / math.sqrt(S) if scale else own + other
+    return own
+
+
+@pytest.mark.parametrize(("name", "scale"), CASES)
+@pytest.mark.parametrize("lengths", [LENGTHS, [2], [1, 1]])
+def test_equals_the_full_softmax(name, scale, lengths):
+    model = make(name, scale=scale)
+    Y, inside, words, states, outputs = make_inputs(lengths, extra=1)
+    got = model(Y, inside, words, states, outputs)
+    P = full_logits(model, name, scale, Y, inside, states, outputs).softmax(1)
+    torch.testing.assert_close(got, -P.gather(1, words[:, None])[:, 0].log())
+
+
+@pytest.mark.parametrize(("name", "scale"), CASES)
+def test_gradients(name, scale):
+    model = make(name, scale=scale, training=True)
+    Y, inside, words, states, outputs = make_inputs()
+    names, weights = zip(*model.named_parameters())
+
+    def losses(units, *values):
+        full = torch.full_like(Y, math.nan).index_put((inside,), units)
+        inputs = (full, inside, words, states, outputs)
+        return functional_call(model, dict(zip(names, values)), inputs)
+
+    inputs = (Y[inside].requires_grad_(), *(weight.detach().requires_grad_() for weight in weights))
+    assert torch.autograd.gradcheck(losses, inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_weight_and_no_input_of_the_language_model_gets_a_gradient(name):
+    model = make(name, training=True)
+    Y, inside, words, states, outputs = make_inputs()
+    Y, states, outputs = (X.requires_grad_() for X in (Y, states, outputs))
+    model(Y, inside, words, states, outputs).sum().backward()
+    for key, weight in model.named_parameters():
+        assert weight.grad.any(), key
+        assert weight.grad.isfinite().all(), key
+    assert Y.grad[inside].all()
+    assert not Y.grad[~inside].any()
+    assert states.grad is None
+    assert outputs.grad is None
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("grad", [True, False])
+def test_padding_and_other_documents_do_not_matter(name, grad):
+    model = make(name)
+    Y, inside, words, states, outputs = make_inputs(extra=2)
+    with torch.set_grad_enabled(grad):  # PyTorch has another path without gradients
+        together = model(Y, inside, words, states, outputs).split(LENGTHS)
+        for i, (x, h) in enumerate(zip(words.split(LENGTHS), states.split(LENGTHS))):
+            N = LENGTHS[i]
+            alone = model(Y[i : i + 1, :N], inside[i : i + 1, :N], x, h, outputs)
+            torch.testing.assert_close(together[i], alone)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_one_hot_tags_pick_weights_of_the_tag(name):
+    model = make(name)
+    _, _, words, states, outputs = make_inputs([1])
+    for tag in range(C):
+        Y = torch.eye(C, dtype=torch.float64)[tag].reshape(1, 1, C)
+        before = model(Y, torch.ones(1, 1, dtype=torch.bool), words, states, outputs)
+        kept = model.tags.data.clone()
+        model.tags.data.fill_(9.0)[:, tag] = kept[:, tag]
+        after = model(Y, torch.ones(1, 1, dtype=torch.bool), words, states, outputs)
+        model.tags.data.copy_(kept)
+        torch.testing.assert_close(before, after)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_only_a_transformer_reads_other_tags(name):
+    model = make(name)
+    Y, inside, words, states, outputs = make_inputs([3])
+    before = model(Y, inside, words, states, outputs)
+    Y[0, 2] = torch.tensor([0.0, 1.0, 0.0])
+    changed = model(Y, inside, words, states, outputs) != before
+    assert changed.tolist() == ([True, True, True] if name in CONTEXT else [False, False, True])
+
+
+def test_factored_log_likelihoods():
+    model = make("factored")
+    every = model.log_likelihoods(torch.arange(V))
+    assert every.shape == (V, C)
+    torch.testing.assert_close(every.exp().sum(0), torch.ones(C, dtype=torch.float64))
+    words = torch.tensor([4, 0, 4])
+    torch.testing.assert_close(model.log_likelihoods(words), every[words])
+    Y = torch.eye(C, dtype=torch.float64)[None]
+    losses = model(Y, torch.ones(1, C, dtype=torch.bool), words)
+    torch.testing.assert_close(losses, -every[words].diagonal())
+
+
+def test_residual_starts_at_the_language_model():
+    model = build_generator("mt_lm_residual", nO=C, nV=V, nS=S, width=D, hidden=6).double()
+    Y, inside, words, states, outputs = make_inputs()
+    expected = nn.functional.cross_entropy(states @ outputs.T, words, reduction="none")
+    torch.testing.assert_close(model(Y, inside, words, states, outputs), expected)
+
+
+@pytest.mark.parametrize("name", CONTEXT)
+def test_dropout_acts_in_training_only(name):
+    model = make(name, dropout=0.5)
+    inputs = make_inputs()
+    assert torch.equal(model(*inputs), model(*inputs))
+    model.train()
+    assert not torch.equal(model(*inputs), model(*inputs))
+
+
+def test_layers_of_the_transformer_start_different():
+    first, second = build_generator("mt", nO=C, nV=V, width=D, heads=1).context.layers
+    for key, weight in first.named_parameters():
+        if weight.ndim > 1:
+            assert not torch.equal(weight, second.get_parameter(key)), key
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
+def test_no_unit(name, lengths):
+    model = make(name, training=True)
+    for extra in (0, 2):
+        losses = model(*make_inputs(lengths, extra=extra))
+        assert losses.shape == (0,)
+        losses.sum().backward()
+    assert not any(w.grad is not None and w.grad.ne(0).any() for w in model.parameters())
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_resize_keeps_old_tags(name):
+    model = make(name)
+    Y, inside, words, states, outputs = make_inputs()
+    before = model(Y, inside, words, states, outputs)
+    wider = torch.cat((Y, torch.zeros_like(Y[:, :, :2])), 2)
+    model.resize(C + 2)
+    assert model.tags.shape[1] == C + 2
+    assert not model.tags[:, C:].any()
+    after = model(wider, inside, words, states, outputs)
+    torch.testing.assert_close(after, before)
+    new = make_inputs(tags=C + 2)[0]
+    model(new, inside, words, states, outputs).sum().backward()
+    assert model.tags.grad[:, C:].any()
+
+
+def test_resize_refuses_fewer_tags():
+    with pytest.raises(ValueError, match="of 3 tags cannot be resized to 2"):
+        make("mf").resize(2)
+
+
+@pytest.mark.parametrize("width", [1, 3, 6])
+def test_sinusoids(width):
+    got = sinusoids(torch.zeros(2, 700, width, dtype=torch.float64))
+    assert got.shape == (700, width)
+    for i, j in [(0, 0), (1, width - 1), (699, 0), (650, width - 1)]:
+        angle = i / 10000 ** (2 * (j // 2) / width)
+        assert got[i, j].item() == pytest.approx(math.cos(angle) if j % 2 else math.sin(angle))
+
+
+def test_half_precision_keeps_positions_apart():
+    got = sinusoids(torch.zeros(1, 3000, 4, dtype=torch.bfloat16))
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), sinusoids(torch.zeros(1, 3000, 4)), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("name", WITH_LM)
+@pytest.mark.parametrize(
+    ("states", "outputs"),
+    [
+        (None, None),
+        ((T, S), None),
+        (None, (V, S)),
+        ((T - 1, S), (V, S)),
+        ((T, S), (V - 1, S)),
+        ((T, S), (V, S + 1)),
+        ((T,), (V, S)),
+    ],
+)
+def test_language_model_must_fit(name, states, outputs):
+    Y, inside, words, *_ = make_inputs()
+    H, Z = (
+        None if shape is None else torch.zeros(shape, dtype=torch.float64)
+        for shape in (states, outputs)
+    )
+    with pytest.raises(ValueError, match=r"needs states \(8, nS\) and outputs \(7, nS\)") as error:
+        make(name)(Y, inside, words, H, Z)
+    assert f"{states} and {outputs}" in str(error.value)
+
+
+def test_residual_needs_its_width():
+    Y, inside, words, *_ = make_inputs()
+    H, Z = torch.zeros(T, S + 1).double(), torch.zeros(V, S + 1).double()
+    with pytest.raises(ValueError, match="width 5, but got 6"):
+        make("mt_lm_residual")(Y, inside, words, H, Z)
+    with pytest.raises(ValueError, match="mt_lm_residual needs nS"):
+        make("mt_lm_residual", nS=None)
+
+
+@pytest.mark.parametrize("name", ["factored", "mf", "mt"])
+@pytest.mark.parametrize(
+    ("Y", "inside", "words", "message"),
+    [
+        ((4, 4, C + 1), (4, 4), T, r"\(B, N, 3\) .* got \(4, 4, 4\) and \(4, 4\)"),
+        ((4, C), (4, 4), T, r"got \(4, 3\) and \(4, 4\)"),
+        ((4, 4, C), (4, 5), T, r"got \(4, 4, 3\) and \(4, 5\)"),
+        ((4, 4, C), (4, 4), T, r"16 units need words \(16,\), got \(8,\)"),
+    ],
+)
+def test_wrong_shapes_are_quoted(name, Y, inside, words, message):
+    with pytest.raises(ValueError, match=message):
+        make(name)(
+            torch.zeros(Y, dtype=torch.float64),
+            torch.ones(inside, dtype=torch.bool),
+            torch.zeros(words, dtype=torch.int64),
+        )
+
+
+def test_wrong_settings():
+    with pytest.raises(ValueError, match=r"one of factored, mf, .*got 'mx'"):
+        make("mx")
+    with pytest.raises(ValueError, match="divide the width 4, but got 3"):
+        make("mt", heads=3)
