@@ -81,6 +81,7 @@ class TorchShim(Shim):
 
         optimizer (Optimizer): Thinc's optimizer; its state is kept by (shim id, name).
         """
+        changed = False
         for name, param in self.gradients():
             weights = torch2xp(param.data)
             updated, _ = optimizer((self.id, name), weights, torch2xp(param.grad))  # type: ignore[arg-type]
@@ -89,7 +90,8 @@ class TorchShim(Shim):
                 param.data.copy_(updated.reshape(param.shape))
             # None, not zeros: a zero gradient would still move the weights by momentum
             param.grad = None
-        self.version += 1
+            changed = True
+        self.version += changed
 
     @contextmanager
     def use_params(self, params: dict[tuple[int, str], Any]) -> Iterator[None]:
@@ -170,6 +172,20 @@ def restore_shim(build: Build, data: bytes) -> TorchShim:
     RETURNS (TorchShim): A shim with an id of its own.
     """
     return TorchShim(build).from_bytes(data)
+
+
+def resize(model: Model, nO: int) -> None:
+    """Add classes to an initialized model whose first shim holds its module.
+
+    model (Model): The model.
+    nO (int): Classes wanted.
+    """
+    shim: Any = model.shims[0]
+    model.set_dim("nO", nO, force=True)
+    shim.module.resize(nO)
+    shim.cfg["nO"] = nO
+    shim.version += 1
+    shim.renew_id()
 
 
 def distinct_tensors(module: nn.Module) -> dict[str, Tensor]:

@@ -1,28 +1,17 @@
 """The VSL as a Thinc model: vocabulary, terms, what a step trains, storage."""
 
 import pickle
-from collections import Counter
 
 import numpy
 import pytest
 import torch
 from spacy.ml.models import MultiHashEmbed
 from spacy.tokens import Doc
-from spacy.vectors import Vectors
-from spacy.vocab import Vocab
 from thinc.api import Adam
 
-from spacy_semivae.layers.vsl import (
-    TargetWords,
-    VSLBatch,
-    encode,
-    get_target_words,
-    infer,
-    prune,
-    resize,
-    set_vocabulary,
-    vsl_model,
-)
+from spacy_semivae.layers.shim import resize
+from spacy_semivae.layers.targets import get_target_words
+from spacy_semivae.layers.vsl import VSLBatch, encode, infer, prune, vsl_model
 from spacy_semivae.modules.gaussian import Gaussian
 from spacy_semivae.modules.vsl import CLASSIFIED, Targets
 
@@ -74,63 +63,6 @@ def make_batch(docs, *, labeled, prior=None, rejected=()):
 
 
 MIXED = [True, False, True, False]
-
-
-# The vocabulary of the decoder
-
-
-def test_targets_are_the_words_with_a_vector(vector_vocab):
-    model = build()
-    counts = Counter({"the": 1, "Cat": 2, "cat": 1, "zzz": 9, "1999": 5, "paris": 9})
-    set_vocabulary(model, counts, vector_vocab)
-    assert model.attrs["targets"] == ["cat", "the"]
-    assert model.attrs["static"]
-    model = build(normalize=["digits"])
-    set_vocabulary(model, counts, vector_vocab)
-    assert model.attrs["targets"] == ["0000", "cat", "the"]
-
-
-def test_targets_without_vectors_are_seen_twice(vocab):
-    model = build(max_targets=2)
-    set_vocabulary(model, Counter({"The": 1, "the": 1, "cat": 7, "b": 2, "a": 1, "D": 3}), vocab)
-    assert model.attrs["targets"] == ["cat", "d"]  # by count
-    assert not model.attrs["static"]
-    set_vocabulary(model, Counter({"b": 2, "a": 2}), vocab)
-    assert model.attrs["targets"] == ["a", "b"]  # ties by form
-
-
-def test_targets_are_encoded(vocab, make_docs):
-    targets = TargetWords(("cat", "Cat", "0000", "dog"), ["digits"], static=False)
-    docs = [Doc(vocab), *make_docs(vocab, ["Cat cat CAT 1999 199 DOG", "zzz cat"])]
-    for _ in range(2):
-        assert targets.encode(docs).tolist() == [2, 1, 1, 3, 0, 4, 0, 1]
-    assert targets.encode([Doc(vocab)]).shape == (0,)
-    targets.cache.update(dict.fromkeys(range(200_000), 0))
-    assert targets.encode(docs).tolist() == [2, 1, 1, 3, 0, 4, 0, 1]
-    assert len(targets.cache) == 7  # it started anew
-
-
-def test_the_unknown_target_is_the_mean_vector(vector_vocab):
-    targets, cpu = TargetWords(("dog", "the"), [], static=True), torch.device("cpu")
-    rows = [vector_vocab.get_vector(word) for word in ("dog", "the")]
-    table = targets.table(vector_vocab, cpu)
-    numpy.testing.assert_allclose(table, [(rows[0] + rows[1]) / 2, *rows], rtol=1e-6)
-    assert targets.table(vector_vocab, cpu) is table
-    data = numpy.arange(4, dtype="f").reshape(2, 2)
-    vector_vocab.vectors = Vectors(strings=vector_vocab.strings, data=data, keys=["dog", "the"])
-    assert targets.table(vector_vocab, cpu).tolist() == [[1, 2], [0, 1], [2, 3]]
-    assert TargetWords(("dog",), [], static=False).table(vector_vocab, cpu) is None
-    with pytest.raises(ValueError, match="load the vectors it was initialized with"):
-        TargetWords(("dog",), [], static=True).table(Vocab(), cpu)
-
-
-def test_target_words_follow_the_attribute(vocab, make_docs):
-    model = build(make_docs(vocab))
-    first = get_target_words(model)
-    assert get_target_words(model) is first
-    assert get_target_words(model.copy()) is first  # copies need no vocabulary of their own
-    model.attrs["targets"] = ["dog"]
-    assert get_target_words(model).ids == {"dog": 1}
 
 
 # Initialization

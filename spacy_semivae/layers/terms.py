@@ -1,0 +1,69 @@
+"""Named loss terms as the output of a Thinc model: their weights come back as the gradient."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy
+import torch
+from spacy.tokens import Doc
+from thinc.api import Model, torch2xp, xp2torch
+from torch import Tensor
+
+
+class HasTerms(Protocol):
+    """What a module measures."""
+
+    @property
+    def terms(self) -> dict[str, Tensor]:
+        """Named scalars, ()."""
+
+
+ObjectiveT = TypeVar("ObjectiveT", bound=HasTerms)
+Backprop = Callable[[dict[str, float]], list[Doc]]
+
+
+def run_objective(
+    model: Model[Any, Any],
+    docs: Sequence[Doc],
+    is_train: bool,
+    compute: Callable[[Tensor], ObjectiveT],
+) -> tuple[ObjectiveT, dict[str, float], Backprop]:
+    """Encode Docs and measure the loss terms; `backprop` takes the weight of each term.
+
+    model (Model): Its first layer is the encoder, its first shim holds the module.
+    docs (Sequence[Doc]): B Docs of T tokens in all.
+    is_train (bool): Keep the graph; else no gradient.
+    compute (Callable): Measures the terms from the encoded tokens, (T, nI).
+    RETURNS (tuple): What was measured, the terms' values in nats, and the callback.
+    """
+    shim: Any = model.shims[0]
+    X, bp_tok2vec = model.layers[0](docs, is_train)
+    H = xp2torch(model.ops.flatten(X), requires_grad=is_train, device=shim.device)
+    with torch.set_grad_enabled(is_train):
+        objective = compute(H)
+    values = torch.stack(list(objective.terms.values())).tolist()  # the step's one host copy
+
+    def backprop(weights: dict[str, float]) -> list[Doc]:
+        # a term that is zero (no token has it) or has no weight gives no gradient; one of zeros
+        # would still move its parameters by momentum
+        found = zip(objective.terms.items(), values)
+        parts = [weights[name] * term for (name, term), value in found if value and weights[name]]
+        if parts:
+            torch.stack(parts).sum().backward()
+        dX = torch2xp(torch.zeros_like(H) if H.grad is None else H.grad)
+        lengths = model.ops.asarray1i([len(doc) for doc in docs])
+        return bp_tok2vec(model.ops.unflatten(dX, lengths))  # type: ignore[call-overload]
+
+    return objective, dict(zip(objective.terms, values)), backprop
+
+
+def check_finite(terms: dict[str, float]) -> None:
+    """Refuse a loss that is not finite.
+
+    terms (dict[str, float]): The loss terms.
+    RAISES (FloatingPointError): Naming the first such term.
+    """
+    for term, value in terms.items():
+        if not numpy.isfinite(value):
+            advice = "Lower the learning rate or check the vectors for NaN"
+            raise FloatingPointError(f"loss term '{term}' is {value}. {advice}")
