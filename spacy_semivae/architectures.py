@@ -1,16 +1,20 @@
 """Registered model builders: they check settings and compose layers, nothing else."""
 
+from pathlib import Path
 from typing import Any
 
 from spacy.util import registry
 
+from .layers.cache import make_cache
 from .layers.char_word import EncoderT, char_word_bigru
 from .layers.concat import concat_encoders
+from .layers.crf_vae import CRFVAET, GeneratorSettings, crf_vae_model
 from .layers.vsl import VSLT, vsl_model
 from .layers.words import check_rules
 from .modules.vsl import CLASSIFIED, LATENTS
 
 EMBEDDINGS = ("fixed", "tuned", "learned")
+POOLINGS = ("mean", "first", "last", "max")
 
 
 @registry.architectures("semivae.CharWordBiGRU.v1")
@@ -109,6 +113,115 @@ def build_vsl(
         "reconstruct_unk": reconstruct_unk,
     }
     model = vsl_model(tok2vec, cfg=cfg, max_targets=max_targets, normalize=normalize or [])
+    if nO is not None:
+        model.set_dim("nO", nO)
+    return model
+
+
+@registry.architectures("semivae.FrozenTransformer.v1")
+def build_frozen_transformer(
+    name: str | Path,
+    layer: int = -1,
+    pooling: str = "mean",
+    window: int = 128,
+    stride: int = 96,
+    cache: str = "memory",
+    cache_mb: float = 1024,
+    max_batch_items: int = 4096,
+    mixed_precision: bool = False,
+) -> EncoderT:
+    """Build an encoder from a Hugging Face model that is never trained.
+
+    name (str | Path): A name on the hub or a folder, with weights as safetensors.
+    layer (int): The hidden layer read; 0 is the embedding, -1 the last layer.
+    pooling (str): "mean", "first", "last" or "max" over a token's pieces.
+    window (int): Tokens that the encoder sees at once; longer Docs are cut, not dropped.
+    stride (int): Tokens from the start of one window to the next; the rest is overlap.
+    cache (str): Where each Doc's vectors are kept: "memory", "none" or a folder.
+    cache_mb (float): Megabytes kept at most.
+    max_batch_items (int): Tokens, with padding, that the encoder is given in one call.
+    mixed_precision (bool): Whether a GPU computes in half precision.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The tok2vec layer.
+    RAISES (ValueError): When a setting has an unknown value.
+    """
+    check_choice("pooling", pooling, POOLINGS)
+    if not 1 <= stride <= window:
+        raise ValueError(f"stride must be from 1 to window = {window}, but got {stride}")
+    if max_batch_items < 1:
+        raise ValueError(f"max_batch_items must be 1 or more, but got {max_batch_items}")
+    # imported late: transformers takes seconds, and most pipelines do without
+    from .layers.frozen_encoder import Reading
+    from .layers.transformer import frozen_transformer
+
+    return frozen_transformer(
+        str(name),
+        reading=Reading(layer, pooling, window, stride, mixed_precision),
+        cache=make_cache(cache, cache_mb),
+        max_batch_items=max_batch_items,
+    )
+
+
+@registry.architectures("semivae.CRFVAE.v1")
+def build_crf_vae(
+    tok2vec: EncoderT,
+    generator: GeneratorSettings | None = None,
+    spans: bool = True,
+    width: int = 300,
+    unit: str = "token",
+    tokenizer: str | None = None,
+    tagger_layers: int = 0,
+    tagger_heads: int = 8,
+    tagger_hidden: int = 1024,
+    dropout: float = 0.0,
+    max_targets: int = 8000,
+    normalize: list[str] | None = None,
+    nO: int | None = None,
+) -> CRFVAET:
+    """Build a tagging CRF with a generator ("Semi-Supervised NER with CRF-VAEs", section 2).
+
+    tok2vec (Model[List[Doc], List[Floats2d]]): The encoder.
+    generator (GeneratorSettings | None): A `semivae.*Generator.v1`; None for the CRF alone.
+    spans (bool): Whether tags are BILOU tags of entities; `crf_vae_tagger` sets False.
+    width (int): Width of the projection that the CRF reads.
+    unit (str): What a tag stands on: "token", or "piece" for word pieces.
+    tokenizer (str | None): Whose pieces, where no language model says: a folder or hub name.
+    tagger_layers (int): Transformer layers between encoder and CRF (S-LG of section 3.2 has 4).
+    tagger_heads (int): Attention heads of each, a divisor of the encoder's width.
+    tagger_hidden (int): Hidden units of each.
+    dropout (float): Dropout on the encoder's vectors, as for a frozen encoder without its own.
+    max_targets (int): Words the generator tells apart at most; all others are one target.
+    normalize (list[str] | None): Any of "digits", "users", "urls", for the generator's words.
+    nO (int | None): Tags, where known beforehand.
+    RETURNS (Model): Docs to distributions, or training batches to loss terms.
+    RAISES (ValueError): When settings do not fit.
+    """
+    check_choice("unit", unit, ("token", "piece"))
+    check_rules(normalize or [])
+    has_lm = generator is not None and generator.language_model is not None
+    if unit == "token" and (has_lm or tokenizer):
+        raise ValueError('a language model or a tokenizer needs unit = "piece"')
+    if unit == "piece" and has_lm == bool(tokenizer):
+        raise ValueError(
+            'unit = "piece" needs the tokenizer of a language model or one of its own, not both: '
+            f"tokenizer is {tokenizer!r}"
+        )
+    cfg: dict[str, Any] = {
+        "width": width,
+        "pieces": unit == "piece",
+        "spans": spans,
+        "tagger_layers": tagger_layers,
+        "tagger_heads": tagger_heads,
+        "tagger_hidden": tagger_hidden,
+        "dropout": dropout,
+    }
+    model = crf_vae_model(
+        tok2vec,
+        generator,
+        cfg=cfg,
+        max_targets=max_targets,
+        normalize=normalize or [],
+        tokenizer=tokenizer,
+    )
     if nO is not None:
         model.set_dim("nO", nO)
     return model

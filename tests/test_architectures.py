@@ -12,8 +12,12 @@ from spacy.util import registry
 from spacy_semivae.architectures import (
     build_char_word_bigru,
     build_concat_encoders,
+    build_crf_vae,
     build_vsl,
 )
+from spacy_semivae.generators import build_mf, build_mf_lm
+from spacy_semivae.labels import SpanLabels
+from spacy_semivae.layers.crf_vae import CRFBatch, set_tags
 from spacy_semivae.layers.vsl import VSLBatch
 
 TEXTS = ["the cat 1999", "the cat 2024", "a dog the"]
@@ -209,6 +213,125 @@ def test_classifier_on(variant, classifier_on, reads, plain_docs):
 def test_wrong_settings(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+# The CRF-VAE
+
+
+def small_encoder():
+    return MultiHashEmbed(4, attrs=["ORTH"], rows=[50], include_static_vectors=False)
+
+
+def crf_terms(model, docs):
+    tags = numpy.full(sum(map(len, docs)), -1)
+    batch = CRFBatch(docs, tags, numpy.zeros(len(docs), dtype="bool"), tags[:0].reshape(3, 0), 0.66)
+    return model(batch, is_train=True)[0].terms
+
+
+def has_dropout(model, docs):
+    return crf_terms(model, docs)["kl"] != crf_terms(model, docs)["kl"]
+
+
+def tagger(model):
+    return module_of(model).tagger
+
+
+# the value, how it is seen, what is seen by default, what is seen with the value, other settings
+CRF_EFFECTS = {
+    "tok2vec": ("other", lambda model, docs: model.layers[0].name, "encoder", "other", {}),
+    "generator": (
+        build_mf(width=4),
+        lambda model, docs: "reconstruction" in crf_terms(model, docs),
+        False,
+        True,
+        {},
+    ),
+    "spans": (False, lambda model, docs: model.shims[0].cfg["spans"], True, False, {}),
+    "width": (7, lambda model, docs: module_of(model).score.in_features, 300, 7, {}),
+    "tagger_layers": (
+        2,
+        lambda model, docs: 0 if tagger(model) is None else len(tagger(model).layers),
+        0,
+        2,
+        {"tagger_heads": 2},
+    ),
+    "tagger_heads": (
+        2,
+        lambda model, docs: tagger(model).layers[0].heads,
+        8,
+        2,
+        {"tagger_layers": 1, "width": 8},
+    ),
+    "tagger_hidden": (
+        5,
+        lambda model, docs: tagger(model).layers[0].network[0].out_features,
+        1024,
+        5,
+        {"tagger_layers": 1, "tagger_heads": 2},
+    ),
+    "dropout": (0.5, has_dropout, False, True, {}),
+    "max_targets": (1, lambda model, docs: model.shims[0].cfg["nV"], 3, 2, {}),
+    "normalize": (
+        ["digits"],
+        lambda model, docs: "0000" in model.attrs["targets"],
+        False,
+        True,
+        {},
+    ),
+    "nO": (9, lambda model, docs: module_of(model).score.out_features, 5, 9, {}),
+}
+
+
+@pytest.mark.parametrize("setting", inspect.signature(build_crf_vae).parameters)
+def test_crf_vae_setting_has_its_effect(setting, plain_docs, tiny_gpt2):
+    if setting in ("unit", "tokenizer"):
+        for unit, tokenizer in (("token", None), ("piece", tiny_gpt2)):
+            model = build_crf_vae(small_encoder(), unit=unit, tokenizer=tokenizer, nO=5)
+            model.initialize(X=plain_docs)
+            assert (module_of(model).kinds is not None) == (unit == "piece")
+            assert (len(model.predict(plain_docs).emissions) > 9) == (unit == "piece")
+        return
+    value, read, default, changed, others = CRF_EFFECTS[setting]
+    seen = []
+    for changes in ({}, {setting: value}):
+        heads = others.get("tagger_layers") and setting == "tagger_heads"
+        encoder = MultiHashEmbed(
+            8 if heads else 4, attrs=["ORTH"], rows=[50], include_static_vectors=False
+        )
+        encoder.name = "other" if setting == "tok2vec" and changes else "encoder"
+        settings = {"nO": 5, **others, **changes, "tok2vec": encoder}
+        model = build_crf_vae(**settings)
+        model.initialize(X=plain_docs)
+        names = SpanLabels(["A", "B"] if settings["nO"] == 9 else ["A"])
+        prior = numpy.full(settings["nO"], 1 / settings["nO"])
+        set_tags(model, names.transitions(), prior)
+        seen.append(read(model, plain_docs))
+    assert seen == [default, changed]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"unit": "word"}, r"unit must be one of \['token', 'piece'\], but got 'word'"),
+        ({"normalize": ["upper"]}, r"normalize .* got \['upper'\]"),
+        ({"tokenizer": "gpt2"}, 'needs unit = "piece"'),
+        ({"unit": "piece"}, "one of its own, not both: tokenizer is None"),
+        ({"generator": build_mf_lm("gpt2")}, 'needs unit = "piece"'),
+        (
+            {"generator": build_mf_lm("gpt2"), "unit": "piece", "tokenizer": "gpt2"},
+            "not both: tokenizer is 'gpt2'",
+        ),
+    ],
+)
+def test_wrong_settings_of_the_crf_vae(settings, message):
+    with pytest.raises(ValueError, match=message):
+        build_crf_vae(small_encoder(), **settings)
+
+
+def test_heads_of_the_tagger_must_divide_the_encoder_s_width(plain_docs):
+    model = build_crf_vae(small_encoder(), tagger_layers=1, tagger_heads=3, nO=5)
+    with pytest.raises(ValueError, match="heads must divide the width 4, but got 3"):
+        model.initialize(X=plain_docs)
 
 
 def test_configs_resolve(docs):

@@ -124,7 +124,9 @@ def test_a_training_config_is_complete(path):
     if "training" in config:
         nlp = spacy.util.load_model_from_config(config, auto_fill=False)
         assert nlp.pipe_names == config["nlp"]["pipeline"]
-        assert config["semivae"]["unlabeled_corpus"] == "corpora.unlabeled"
+        # some rows of the paper have no raw text
+        raw = {"corpora.unlabeled"} | ({None} if path.parent.name == "paper" else set())
+        assert config["semivae"]["unlabeled_corpus"] in raw
 
 
 def test_all_assets_of_the_network_are_extra_and_have_a_checksum():

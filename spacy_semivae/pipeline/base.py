@@ -7,7 +7,8 @@ base initializes, updates, clips, counts steps, reports every term and stores.
 import copy
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +23,7 @@ from thinc.types import Ragged
 
 from ..labels import SpanLabels, TokenLabels
 from ..layers.shim import clip_gradients
+from ..layers.terms import check_finite
 from .storage import StoredPipe
 from .survey import Survey
 
@@ -103,10 +105,10 @@ class SemiSupervisedPipe(StoredPipe):
         """
         return self.scheme.collect(examples)
 
-    def decode(self, scores: Ragged) -> list[Any]:
+    def decode(self, scores: Any) -> list[Any]:
         """Choose the classes.
 
-        scores (Ragged): Logits, (T, C).
+        scores (Any): What `predict` gave.
         RETURNS (list[ndarray]): Class ids of each Doc, (N,).
         """
         raise NotImplementedError
@@ -127,6 +129,14 @@ class SemiSupervisedPipe(StoredPipe):
         batch (Any): What `make_batch` gave.
         result (Any): What the model gave.
         """
+
+    def watch(self, result: Any) -> dict[str, float]:
+        """Give what is to be reported beside the loss terms.
+
+        result (Any): What the model gave.
+        RETURNS (dict[str, float]): Values by name.
+        """
+        return {}
 
     # Labels
 
@@ -152,7 +162,11 @@ class SemiSupervisedPipe(StoredPipe):
         self.vocab.strings.add(label)
         if self.model.has_dim("nO"):
             self.model.attrs["resize_output"](self.model, len(self.scheme.names))
+            self.after_resize()
         return 1
+
+    def after_resize(self) -> None:
+        """Bring in line what the model knows about its classes, when they are new or more."""
 
     def after_load(self) -> None:
         """Give the scheme the labels that were loaded instead of those it had."""
@@ -194,6 +208,7 @@ class SemiSupervisedPipe(StoredPipe):
         if not self.model.has_dim("nO"):
             self.model.set_dim("nO", len(self.scheme.names))
         self.model.initialize(X=survey.sample)
+        self.after_resize()
         self.cfg["step"] = 0
 
     def update(
@@ -222,15 +237,18 @@ class SemiSupervisedPipe(StoredPipe):
             return losses
         set_dropout_rate(self.model, drop)
         batch = self.make_batch(examples)
-        result, backprop = self.model.begin_update(batch)
+        with self._locate_errors():
+            result, backprop = self.model.begin_update(batch)
+            check_finite(result.terms)
         weights = self.weights()
-        self._check_finite(result.terms)
         backprop(weights)
         self.after_backprop(batch, result)
         for term, value in result.terms.items():
             key = f"{self.name}_{term}"
             losses[key] = losses.get(key, 0.0) + value
             losses[self.name] += weights[term] * value
+        for key, value in self.watch(result).items():
+            losses[f"{self.name}_{key}"] = losses.get(f"{self.name}_{key}", 0.0) + value
         if sgd not in (None, False):
             self.finish_update(sgd)  # type: ignore[arg-type]
         return losses
@@ -242,7 +260,10 @@ class SemiSupervisedPipe(StoredPipe):
         RETURNS (dict[str, float]): Terms in nats per token, of this one batch.
         """
         examples = [Example(doc, Doc(doc.vocab, [t.text for t in doc])) for doc in docs]
-        result, _ = self.model(self.make_batch(examples), is_train=False)
+        # a term that needs a sample draws the same one each time
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            result, _ = self.model(self.make_batch(examples), is_train=False)
         return result.terms
 
     def finish_update(self, sgd: Optimizer) -> None:
@@ -251,51 +272,44 @@ class SemiSupervisedPipe(StoredPipe):
         sgd (Optimizer): The optimizer.
         RAISES (FloatingPointError): When a gradient is not finite.
         """
-        try:
+        with self._locate_errors():
             clip_gradients(self.model, self.max_grad_norm)
-        except FloatingPointError as error:
-            raise FloatingPointError(
-                f"Component '{self.name}', step {self.cfg['step']}: {error}"
-            ) from None
         super().finish_update(sgd)
         self.cfg["step"] += 1
 
-    def _check_finite(self, terms: dict[str, float]) -> None:
-        for term, value in terms.items():
-            if not numpy.isfinite(value):
-                raise FloatingPointError(
-                    f"Component '{self.name}', step {self.cfg['step']}: loss term '{term}' is "
-                    f"{value}. Lower the learning rate or check the vectors for NaN"
-                )
+    @contextmanager
+    def _locate_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except FloatingPointError as error:
+            where = f"Component '{self.name}', step {self.cfg['step']}"
+            raise FloatingPointError(f"{where}: {error}") from None
 
     # Prediction
 
-    def predict(self, docs: Iterable[Doc]) -> Ragged:
+    def predict(self, docs: Iterable[Doc]) -> Any:
         """Score every class of every token.
 
         docs (Iterable[Doc]): The Docs, not changed.
-        RETURNS (Ragged): Logits, (T, C).
+        RETURNS (Any): What the model gives, as a Ragged of logits, (T, C).
         """
         docs = list(docs)
         if multiprocessing.parent_process() is not None:
             # threads started before a fork would be waited for without end
             torch.set_num_threads(1)
-        if self.labels and not any(len(doc) for doc in docs):
-            ops = self.model.ops
-            return Ragged(ops.alloc2f(0, len(self.scheme.names)), ops.alloc1i(len(docs)))
         return self.model.predict(docs)
 
-    def set_annotations(self, docs: Iterable[Doc], scores: Ragged) -> None:
+    def set_annotations(self, docs: Iterable[Doc], scores: Any) -> None:
         """Write the predicted labels to Docs.
 
         docs (Iterable[Doc]): The Docs.
-        scores (Ragged): What `predict` gave.
+        scores (Any): What `predict` gave.
         """
         docs = list(docs)
         for doc, ids in zip(docs, self.decode(scores)):
             self.scheme.annotate(doc, ids, overwrite=self.overwrite)
         if self.store_probabilities:
-            for doc, probabilities in zip(docs, self._probabilities(scores)):
+            for doc, probabilities in zip(docs, self.probabilities(scores)):
                 doc.user_data[f"{self.name}_probabilities"] = probabilities
 
     def predict_probabilities(self, docs: Iterable[Doc]) -> list[Any]:
@@ -304,9 +318,14 @@ class SemiSupervisedPipe(StoredPipe):
         docs (Iterable[Doc]): The Docs, not changed.
         RETURNS (list[ndarray]): One array a Doc, (N, C), columns as `scheme.names`.
         """
-        return self._probabilities(self.predict(docs))
+        return self.probabilities(self.predict(docs))
 
-    def _probabilities(self, scores: Ragged) -> list[Any]:
+    def probabilities(self, scores: Any) -> list[Any]:
+        """Read the probabilities of the classes.
+
+        scores (Any): What `predict` gave.
+        RETURNS (list[ndarray]): One array a Doc, (N, C).
+        """
         Y = self.model.ops.softmax(scores.dataXd)  # type: ignore[type-var]
         return [self.model.ops.to_numpy(y) for y in split(Y, scores)]
 

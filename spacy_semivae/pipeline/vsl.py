@@ -8,7 +8,7 @@ Paper: Chen et al. (EMNLP 2018). The loss of a batch is
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy
@@ -23,10 +23,11 @@ from thinc.types import Ragged
 
 from ..labels import SpanLabels, TokenLabels, is_annotated
 from ..layers.vsl import VSLBatch, VSLTerms
-from ..modules.crf import transition_scores, viterbi
 from ..modules.gaussian import Gaussian
+from ..modules.viterbi import transition_scores, viterbi
 from ..modules.vsl import Prior
 from .base import SemiSupervisedPipe, split
+from .ner import EntityMixin
 from .scorers import TokenScorer
 from .weights import Weight, WeightSetting
 
@@ -184,7 +185,7 @@ class VSLTagger(VSLPipe):
         return split(best, scores)
 
 
-class VSLNer(VSLPipe):
+class VSLNer(EntityMixin, VSLPipe):
     """Predicts entities: the best path of BILOU classes over the valid transitions.
 
     incorrect_spans_key (str | None): Span group of the reference Docs with spans that are no
@@ -203,28 +204,6 @@ class VSLNer(VSLPipe):
     ) -> None:
         super().__init__(vocab, model, name, **settings)
         self.incorrect_spans_key = incorrect_spans_key
-
-    def is_labeled(self, example: Example) -> bool:
-        """Tell whether any token has ENT_IOB or any span is rejected."""
-        return is_annotated(example.reference, "ents", key=self.incorrect_spans_key)
-
-    def collect_labels(self, examples: Iterable[Example]) -> list[str]:
-        """Find the types of entities and of rejected spans."""
-        return self.scheme.collect(examples, key=self.incorrect_spans_key)  # type: ignore[call-arg]
-
-    def encode_rejected(self, examples: Sequence[Example]) -> NDArray[numpy.int64]:
-        """Give the tokens of rejected spans, with the BILOU classes they must not all have."""
-        columns, offset, span_id = [], 0, 0
-        for eg in examples:
-            for start, end, label in self.scheme.negatives(eg, self.incorrect_spans_key):  # type: ignore[union-attr]
-                first = 1 + 4 * label  # B, then I, L, U
-                inner = [first + 1] * (end - start - 2)
-                tags = [first, *inner, first + 2] if end - start > 1 else [first + 3]
-                tokens = range(offset + start, offset + end)
-                columns += [(token, tag, span_id) for token, tag in zip(tokens, tags)]
-                span_id += 1
-            offset += len(eg.predicted)
-        return numpy.array(columns, dtype="int64").reshape(-1, 3).T.copy()
 
     def decode(self, scores: Ragged) -> list[NDArray[numpy.int64]]:
         """Find the best valid path of each Doc."""

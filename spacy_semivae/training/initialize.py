@@ -81,13 +81,19 @@ def warm_start(nlp: Language, settings: SemiVAESchema) -> None:
 
     nlp (Language): The initialized pipeline.
     settings (SemiVAESchema): Names the trained pipeline.
-    RAISES (ValueError): When it has no component of the same name and kind.
+    RAISES (ValueError): When it has no component of the same name and kind, and where nothing is to
+        be handed on.
     """
     start: WarmStart = settings.warm_start
     teacher = spacy.load(Path(str(start.path)))
     for name, pipe in nlp.pipeline:
-        if not isinstance(pipe, VSLPipe):
+        if not isinstance(pipe, SemiSupervisedPipe):
             continue
+        if not (start.weights or (start.prior and isinstance(pipe, VSLPipe))):
+            raise ValueError(
+                f"[semivae.warm_start] has nothing for '{name}': set weights = true, or "
+                "prior = true for a component with learned priors"
+            )
         old: Any = teacher.get_pipe(name) if name in teacher.pipe_names else None
         if type(old) is not type(pipe):
             raise ValueError(f"warm_start.path {start.path} has no component like '{name}'")
@@ -98,7 +104,7 @@ def warm_start(nlp: Language, settings: SemiVAESchema) -> None:
             )
         if start.weights:
             pipe.model.from_bytes(old.model.to_bytes())
-        if start.prior:
+        if start.prior and isinstance(pipe, VSLPipe):
             for docs in minibatch(init_docs(nlp, settings), size=64):
                 pipe.prior.warm_start(old.model, docs)
 

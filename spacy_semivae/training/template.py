@@ -7,7 +7,7 @@ import spacy
 from spacy.language import Language
 from thinc.api import Config
 
-COMPONENTS = ["vsl_tagger", "vsl_ner"]
+COMPONENTS = ["vsl_tagger", "vsl_ner", "crf_vae_tagger", "crf_vae_ner"]
 SETTINGS = """
 [paths]
 train = null
@@ -67,6 +67,21 @@ weights = false
 [initialize]
 vectors = ${paths.vectors}
 """
+# What differs where a component of this family is in the pipeline.
+CRF_VAE = """
+[training]
+patience = 1000
+max_steps = 4000
+eval_frequency = 200
+
+[training.batcher]
+size = 32
+
+[semivae]
+
+[semivae.batcher]
+size = 32
+"""
 ENCODER = "components.*.model.tok2vec"
 # Section (a star is one name) and setting; "" is the section itself.
 COMMENTS = {
@@ -79,6 +94,15 @@ COMMENTS = {
     ("semivae.warm_start", ""): "A trained pipeline whose posteriors are the first priors",
     ("components.*", "attr"): "Token attribute to predict: tag, pos or morph",
     ("components.*", "alpha"): "Weight of the raw text's loss terms; 0 is the supervised twin",
+    ("components.*", "temperature"): "Of relaxed samples of the tags",
+    ("components.*", "generator_weight"): "Weight of the generator's loss on annotated tags",
+    ("components.*", "entity_ratio"): "Weight of the expected entity ratio; for partial annotation",
+    ("components.*", "entity_ratio_target"): "Share of tokens that stand in entities",
+    ("components.*", "threshold"): "Put every span above this probability in doc.spans too",
+    ("components.*.beta", ""): "Weight of the KL; a number, a schedule, or found by itself",
+    ("components.*.model", "unit"): "token, or piece for the word pieces of a language model",
+    ("components.*.model", "tagger_layers"): "Transformer layers between encoder and CRF",
+    ("components.*.model.generator", ""): "What reconstructs the text; null for the CRF alone",
     ("components.*", "labelled_weight"): "Weight of the labelled text's variational terms",
     ("components.*.kl_weight", ""): "Weight of the KL terms, a function of the step",
     ("components.*.prior", ""): "Where the latents' priors come from",
@@ -102,6 +126,8 @@ def make_config(pipeline: Sequence[str], *, lang: str, vectors: str | None = Non
     for name in pipeline:
         add_component(nlp, name, embeddings="learned" if vectors is None else "fixed")
     config = Config(nlp.config).merge(Config().from_str(SETTINGS, interpolate=False))
+    if any(name.startswith("crf_vae") for name in pipeline):
+        config = config.merge(Config().from_str(CRF_VAE))
     config["training"]["score_weights"] = nlp.config["training"]["score_weights"]
     config.pop("pretraining", None)
     config["paths"].pop("init_tok2vec", None)

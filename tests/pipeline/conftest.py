@@ -44,6 +44,16 @@ ENCODER = {
     "min_count": 1,
 }
 MODEL = {"width_y": 4, "width_z": 6, "hidden": 8, "width": 8}
+GENERATORS = {
+    "factored": {"@architectures": "semivae.FactoredGenerator.v1"},
+    "mf": {"@architectures": "semivae.MFGenerator.v1", "width": 6},
+    "mt": {"@architectures": "semivae.MTGenerator.v1"},
+    "mf_lm": {"@architectures": "semivae.MFLMGenerator.v1", "width": 6},
+    "mt_lm": {"@architectures": "semivae.MTLMGenerator.v1"},
+    "mt_lm_poe": {"@architectures": "semivae.MTPoEGenerator.v1"},
+    "mt_lm_residual": {"@architectures": "semivae.MTResidualGenerator.v1"},
+}
+TRANSFORMER = {"width": 8, "layers": 1, "heads": 2, "hidden": 8, "dropout": 0.0}
 
 
 def annotate(nlp: Language, words: str, tags: str | None, ents: Any) -> Example:
@@ -94,7 +104,11 @@ def make_nlp(
         fix_random_seed(0)
         nlp = spacy.blank("en")
         tok2vec = {**ENCODER, **(encoder or {})}
-        whole = {"variant": variant, **MODEL, **(model or {}), "tok2vec": tok2vec}
+        if factory.startswith("crf_vae"):
+            small = {"width": 8, "generator": GENERATORS["mf"]}
+        else:
+            small = {"variant": variant, **MODEL}
+        whole = {**small, **(model or {}), "tok2vec": tok2vec}
         nlp.add_pipe(factory, config={"model": whole, **settings})
         if vectors:
             add_vectors(nlp)
@@ -112,6 +126,26 @@ def add_vectors(nlp: Language) -> None:
     words = sorted({word for words, *_ in SENTENCES for word in words.split(" ")})
     for word in words:
         nlp.vocab.set_vector(word, rng.normal(size=5).astype("f"))
+
+
+@pytest.fixture
+def crf_model(tiny_gpt2: str) -> Callable[..., dict[str, Any]]:
+    """Give the `model` settings of a CRF-VAE with a generator, or with pieces and none."""
+
+    def make(generator: str | None = "mf", unit: str = "token", **settings: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {"unit": unit, "generator": None}
+        if generator is not None:
+            found["generator"] = dict(GENERATORS[generator])
+            if generator.startswith("mt"):
+                found["generator"].update(TRANSFORMER)
+            if "lm" in generator:
+                found["generator"]["name"] = tiny_gpt2
+                found["unit"] = "piece"
+        if found["unit"] == "piece" and "lm" not in (generator or ""):
+            found["tokenizer"] = tiny_gpt2
+        return {**found, **settings}
+
+    return make
 
 
 @pytest.fixture

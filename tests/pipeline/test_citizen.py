@@ -9,12 +9,15 @@ from thinc.api import Adam
 
 import spacy_semivae
 
-FACTORIES = ("vsl_tagger", "vsl_ner")
+VSL = ("vsl_tagger", "vsl_ner")
+FACTORIES = (*VSL, "crf_vae_tagger", "crf_vae_ner")
+TAGGERS = ("vsl_tagger", "crf_vae_tagger")
 TEXTS = ["Ann saw Bob Lee in Rome!", "", "We like zebras", "\U0001f600"] * 3
 
 
 def scores(nlp, name, texts=TEXTS):
-    return nlp.get_pipe(name).predict([nlp.make_doc(text) for text in texts]).dataXd.copy()
+    docs = [nlp.make_doc(text) for text in texts]
+    return numpy.concatenate(nlp.get_pipe(name).predict_probabilities(docs))
 
 
 def written(docs):
@@ -59,12 +62,16 @@ SCHEDULE = {
 }
 
 
-@pytest.mark.parametrize("prior", ["semivae.MemoryPrior.v1", "semivae.SnapshotPrior.v1"])
+PRIORS = [{"@misc": f"semivae.{kind}Prior.v1"} for kind in ("Memory", "Snapshot")]
+KINDS = [(factory, prior) for factory in VSL for prior in PRIORS]
+KINDS += [("crf_vae_tagger", "empirical"), ("crf_vae_ner", "empirical")]
+
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, by_pickle])
-@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize(("factory", "prior"), KINDS)
 def test_copies_predict_alike_and_train_apart(factory, duplicate, prior, trained, gold, raw, fit):
     # a generator of Thinc's can be neither copied nor pickled
-    nlp = trained(factory, prior={"@misc": prior}, alpha=SCHEDULE)
+    nlp = trained(factory, prior=prior, alpha=SCHEDULE)
     expected = scores(nlp, factory)
     other = duplicate(nlp)
     pipe = other.get_pipe(factory)
@@ -103,18 +110,14 @@ def test_vectors_are_stored_with_the_pipeline(factory, trained):
 # Pipelines
 
 
-def both(gold, raw):
+@pytest.mark.parametrize("pair", [VSL, ("crf_vae_tagger", "crf_vae_ner")])
+def test_two_components_in_one_pipeline(pair, gold, raw, fit):
     nlp = spacy.blank("en")
-    for factory in FACTORIES:
+    for factory in pair:
         nlp.add_pipe(factory)
     nlp.initialize(lambda: [*gold(nlp), *raw(nlp)])
-    return nlp
-
-
-def test_two_components_in_one_pipeline(gold, raw, fit):
-    nlp = both(gold, raw)
     losses = fit(nlp, [*gold(nlp), *raw(nlp)], 40, lr=0.01)[-1]
-    assert {"vsl_tagger", "vsl_ner", "vsl_tagger_kl", "vsl_ner_kl"} <= set(losses)
+    assert {*pair, *(f"{factory}_kl" for factory in pair)} <= set(losses)
     found = written(nlp.pipe([eg.reference.text for eg in gold(nlp)]))
     assert found == written(eg.reference for eg in gold(nlp))
     result = nlp.evaluate(gold(nlp))
@@ -123,10 +126,11 @@ def test_two_components_in_one_pipeline(gold, raw, fit):
     assert weights["tag_acc"] == weights["ents_f"] == 0.5
 
 
-def test_one_factory_twice(make_nlp, gold, fit):
-    nlp = make_nlp("vsl_tagger", initialize=False)
-    nlp.add_pipe("vsl_tagger", name="pos", config={"attr": "pos"})
-    nlp.initialize(lambda: gold(nlp))
+@pytest.mark.parametrize("factory", TAGGERS)
+def test_one_factory_twice(factory, make_nlp, gold, raw, fit):
+    nlp = make_nlp(factory, initialize=False)
+    nlp.add_pipe(factory, name="pos", config={"attr": "pos"})
+    nlp.initialize(lambda: [*gold(nlp), *raw(nlp)])
     fit(nlp, gold(nlp), 60)
     words = [token.text for token in gold(nlp)[0].reference]
     doc = nlp(spacy.tokens.Doc(nlp.vocab, words))
@@ -172,22 +176,24 @@ def test_components_state_what_they_write():
     for factory in FACTORIES:
         nlp.add_pipe(factory)
     attrs = nlp.analyze_pipes()["attrs"]
-    assert attrs["token.tag"]["assigns"] == ["vsl_tagger"]
-    assert attrs["doc.ents"]["assigns"] == ["vsl_ner"]
+    assert attrs["token.tag"]["assigns"] == list(TAGGERS)
+    assert attrs["doc.ents"]["assigns"] == ["vsl_ner", "crf_vae_ner"]
+    assert attrs["doc.spans"]["assigns"] == ["crf_vae_ner"]
 
 
-def test_pruned_components_are_smaller_on_disk(trained, tmp_path):
-    nlp = trained()
-    expected = scores(nlp, "vsl_tagger")
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_pruned_components_are_smaller_on_disk(factory, trained, tmp_path):
+    nlp = trained(factory)
+    expected = scores(nlp, factory)
     nlp.to_disk(tmp_path / "whole")
-    nlp.get_pipe("vsl_tagger").prune()
+    nlp.get_pipe(factory).prune()
     nlp.to_disk(tmp_path / "pruned")
     sizes = [
-        sum(p.stat().st_size for p in (tmp_path / n / "vsl_tagger").rglob("*"))
+        sum(p.stat().st_size for p in (tmp_path / n / factory).rglob("*"))
         for n in ("whole", "pruned")
     ]
-    assert sizes[1] < 0.9 * sizes[0]
-    assert numpy.array_equal(scores(spacy.load(tmp_path / "pruned"), "vsl_tagger"), expected)
+    assert sizes[1] < 0.97 * sizes[0]
+    assert numpy.array_equal(scores(spacy.load(tmp_path / "pruned"), factory), expected)
 
 
 # Training from a notebook
@@ -212,7 +218,7 @@ def test_train_in_a_notebook(factory, as_text, make_nlp, gold, raw):
         dropout=0.0,
         optimizer=Adam(0.03),
     )
-    key = {"vsl_tagger": "tag_acc", "vsl_ner": "ents_f"}[factory]
+    key = "tag_acc" if factory in TAGGERS else "ents_f"
     assert nlp.evaluate(gold(nlp))[key] == pytest.approx(result["score"])
     assert result["score"] > 0.9
     assert result["steps"] == 60

@@ -57,30 +57,6 @@ def add_tok2vec(nlp):
     return nlp.add_pipe("tok2vec", config={"model": CONVOLUTION})
 
 
-@pytest.fixture
-def tiny_bert(tmp_path):
-    """A random BERT with a word-level vocabulary, made on the spot."""
-    transformers = pytest.importorskip("transformers")
-    words = (
-        "ann saw bob lee in rome ! we like new york city . no names here likes us zeb ##ras".split()
-    )
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary))
-    tokenizer = transformers.BertTokenizerFast(str(tmp_path / "vocab.txt"))
-    config = transformers.BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=12,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=12,
-        max_position_embeddings=32,
-    )
-    folder = tmp_path / "bert"
-    tokenizer.save_pretrained(folder)
-    transformers.BertModel(config).save_pretrained(folder)
-    return folder
-
-
 def add_transformer(nlp, folder):
     model = {
         "@architectures": "spacy-transformers.TransformerModel.v3",

@@ -28,7 +28,7 @@ def trained(make_nlp, gold, fit):
 
 
 def scores(nlp, name):
-    return nlp.get_pipe(name).predict([nlp.make_doc("Ann saw Bob Lee in Rome!")]).dataXd.copy()
+    return nlp.get_pipe(name).predict_probabilities([nlp.make_doc("Ann saw Bob Lee in Rome!")])[0]
 
 
 @pytest.fixture
@@ -38,7 +38,11 @@ def corpus(gold, tmp_path):
     return path
 
 
-@pytest.mark.parametrize("pipeline", [["vsl_tagger"], ["vsl_ner"], ["vsl_tagger", "vsl_ner"]])
+PIPELINES = [["vsl_tagger"], ["vsl_ner"], ["vsl_tagger", "vsl_ner"]]
+PIPELINES += [["crf_vae_tagger"], ["crf_vae_ner"]]
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
 def test_configs_are_accepted(pipeline, corpus, tmp_path, capsys):
     path, filled = tmp_path / "config.cfg", tmp_path / "filled.cfg"
     path.write_text(make_config(pipeline, lang="en"))
@@ -50,15 +54,16 @@ def test_configs_are_accepted(pipeline, corpus, tmp_path, capsys):
     debug_config(filled, overrides=overrides)
 
 
-def test_evaluate(trained, corpus, tmp_path):
-    nlp = trained()
+@pytest.mark.parametrize(("factory", "key"), [("vsl_tagger", "tag_acc"), ("crf_vae_ner", "ents_f")])
+def test_evaluate(factory, key, trained, corpus, tmp_path):
+    nlp = trained(factory)
     nlp.to_disk(tmp_path / "model")
     result = evaluate(str(tmp_path / "model"), corpus, silent=True)
     examples = [
         Example(nlp.make_doc(doc.text), doc)
         for doc in DocBin().from_disk(corpus).get_docs(nlp.vocab)
     ]
-    assert result["tag_acc"] == pytest.approx(nlp.evaluate(examples)["tag_acc"])
+    assert result[key] == pytest.approx(nlp.evaluate(examples)[key])
 
 
 @pytest.mark.slow
@@ -79,17 +84,18 @@ def test_benchmark_speed(trained, corpus, tmp_path):
     assert "words/s" in result.output
 
 
-def test_assemble(trained, tmp_path):
-    nlp = trained()
+@pytest.mark.parametrize("factory", ["vsl_tagger", "crf_vae_ner"])
+def test_assemble(factory, trained, tmp_path):
+    nlp = trained(factory)
     nlp.to_disk(tmp_path / "model")
     config = f"""
     [nlp]
     lang = "en"
-    pipeline = ["vsl_tagger"]
+    pipeline = ["{factory}"]
 
     [components]
 
-    [components.vsl_tagger]
+    [components.{factory}]
     source = "{tmp_path / "model"}"
     """
     (tmp_path / "config.cfg").write_text(config.replace("\n    ", "\n"))
@@ -97,4 +103,4 @@ def test_assemble(trained, tmp_path):
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     loaded = spacy.load(tmp_path / "assembled")
-    assert numpy.array_equal(scores(loaded, "vsl_tagger"), scores(nlp, "vsl_tagger"))
+    assert numpy.array_equal(scores(loaded, factory), scores(nlp, factory))

@@ -200,3 +200,9 @@ def test_a_warm_start_from_another_kind_of_pipeline(start, tmp_path):
     spacy.blank("en").to_disk(tmp_path / "blank")
     with pytest.raises(ValueError, match="blank has no component like 'vsl_tagger'"):
         start(semivae__warm_start__path=str(tmp_path / "blank"))
+
+
+def test_a_warm_start_of_nothing(start, trained):
+    warm = {"semivae__warm_start__path": trained, "semivae__warm_start__prior": False}
+    with pytest.raises(ValueError, match="has nothing for 'vsl_tagger': set weights = true"):
+        start(**warm)
