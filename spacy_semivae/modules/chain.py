@@ -3,7 +3,7 @@
 With `E = exp(pair)` and `S_i = exp(emissions_i)` the forward message is
 `alpha_i = (alpha_{i-1} @ E) * S_i`. Both directions run as one recursion: the backward message is
 the forward one of the reversed document under `E^T`. Every step is rescaled to sum to one, and
-every potential is divided by the largest of its position beforehand, so nothing overflows.
+every potential is divided by the largest one beforehand, so nothing overflows.
 
 Underflow is another matter: a tag whose message was flushed to zero may be the one that counts in
 the end, and nothing shows it. So a document in which any entry comes near to that is computed
@@ -30,7 +30,7 @@ SAFE = {
 class Potentials:
     """Scores of B documents, N tokens and C tags; -inf forbids, lengths are 1 or more."""
 
-    emissions: Tensor  # (B, N, C)
+    emissions: Tensor  # the largest of each position 0, zero beyond a document, (B, N, C)
     start: Tensor  # (C,)
     pair: Tensor  # from, to, (C, C)
     end: Tensor  # (C,)
@@ -51,7 +51,7 @@ class Messages:
     S: Tensor  # exp(emissions), the largest of each position 1, (N, 2, B, C)
     E: Tensor  # exp(pair), the largest 1, and its transpose, (2, C, C)
     leave: Tensor  # `after` of the backward direction in the documents' order, (N, B, C)
-    beta: Tensor  # `before` of the backward direction in the documents' order, (N, B, C)
+    norm: Tensor  # sums over the tags of `arrive * leave`, (N, B, 1)
     back: Tensor  # the position that stands at each one of the reversed documents, (N, B, 1)
     inside: Tensor  # the positions inside each document, (N, B, 1)
     log_scale: Tensor  # logarithm of what `alpha` was divided by, (N, B)
@@ -68,6 +68,11 @@ class Messages:
         """The forward message without the position's emission, (N, B, C)."""
         return self.before[:, 0]
 
+    @property
+    def beta(self) -> Tensor:
+        """The backward message without the position's emission, in order, (N, B, C)."""
+        return reorder(self.before[:, 1], self.back)
+
     def log_forward(self) -> Tensor:
         """RETURNS (Tensor): Log forward messages with the position's emission, (B, N, C)."""
         return (self.alpha.log() + self.log_scale[..., None]).transpose(0, 1)
@@ -75,9 +80,9 @@ class Messages:
     def log_backward(self) -> Tensor:
         """RETURNS (Tensor): Log backward messages without the emission, (B, N, C)."""
         # at every position the products of both messages add up to Z
-        overlap = (self.alpha * self.beta).sum(2).log()
-        rest = self.log_Z - self.log_scale - overlap
-        return (self.beta.log() + rest[..., None]).transpose(0, 1)
+        beta = self.beta
+        rest = self.log_Z - self.log_scale - (self.alpha * beta).sum(2).log()
+        return (beta.log() + rest[..., None]).transpose(0, 1)
 
 
 def length_mask(lengths: Tensor, steps: int) -> Tensor:
@@ -96,35 +101,35 @@ def pass_messages(potentials: Potentials) -> Messages:
     potentials (Potentials): The scores; no gradient is kept.
     RETURNS (Messages): The messages; those of documents that are not `safe` may be wrong.
     """
-    inside = potentials.inside()
-    peak = _peak(potentials.emissions.amax(2)).masked_fill(~inside, 0.0)  # (B, N)
-    low = (potentials.emissions - peak[..., None]).masked_fill(~inside[..., None], 0.0)
-    low = low.transpose(0, 1)  # (N, B, C)
+    inside = potentials.inside().T
+    low = potentials.emissions.transpose(0, 1)  # (N, B, C)
     back = _reversal(potentials.lengths, len(low))
     S = low.new_empty(len(low), 2, *low.shape[1:])
     torch.exp(low, out=S[:, 0])
     S[:, 1] = reorder(S[:, 0], back)
     ends = torch.stack((potentials.start, potentials.end))
     end_peaks, pair_peak = _peak(ends.amax(1)), _peak(potentials.pair.amax())
-    first, E = (ends - end_peaks[:, None]).exp(), (potentials.pair - pair_peak).exp()
+    low_ends, low_pair = ends - end_peaks[:, None], potentials.pair - pair_peak
+    first, E = low_ends.exp(), low_pair.exp()
     E = torch.stack((E, E.T))
     before, after, scale = _scan(S, first[:, None], E)
-    steps = scale[:, 0, :, 0].log() + peak.T + pair_peak
-    log_scale = steps.masked_fill(~inside.T, 0.0).cumsum(0) + end_peaks[0] - pair_peak
+    steps = scale[:, 0, :, 0].log() + pair_peak
+    log_scale = steps.masked_fill(~inside, 0.0).cumsum(0) + (end_peaks[0] - pair_peak)
     stop = (at_end(after[:, 0], potentials.lengths) @ first[1]).log() + end_peaks[1]
-    beta = reorder(before[:, 1], back)
-    overlap = torch.einsum("nbc,nbc->nb", after[:, 0], beta)
-    safe = _is_safe(before, after, S, low, potentials) & _may_divide(scale, overlap, inside.T)
+    leave = reorder(after[:, 1], back)
+    norm = torch.einsum("nbc,nbc->nb", before[:, 0], leave)
+    safe = _is_safe(before, after, S, low) & _may_divide(scale, norm, inside)
+    safe &= _is_narrow(torch.cat((low_ends.flatten(), low_pair.flatten())))
     return Messages(
         before=before,
         after=after,
         scale=scale,
         S=S,
         E=E,
-        leave=reorder(after[:, 1], back),
-        beta=beta,
+        leave=leave,
+        norm=norm[..., None],
         back=back,
-        inside=inside.T[..., None],
+        inside=inside[..., None],
         log_scale=log_scale,
         log_Z=log_scale[-1] + stop,
         safe=safe,
@@ -154,7 +159,7 @@ def _scan(S: Tensor, first: Tensor, E: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _peak(largest: Tensor) -> Tensor:
-    return torch.where(largest.isfinite(), largest, 0.0)
+    return largest.masked_fill(largest == -torch.inf, 0.0)  # where all are forbidden
 
 
 def _reversal(lengths: Tensor, steps: int) -> Tensor:
@@ -191,21 +196,16 @@ def at_end(X: Tensor, lengths: Tensor) -> Tensor:
     return X.gather(0, (lengths - 1)[None, :, None].expand(1, -1, X.shape[2]))[0]
 
 
-def _is_safe(
-    before: Tensor, after: Tensor, S: Tensor, low: Tensor, potentials: Potentials
-) -> Tensor:
+def _is_safe(before: Tensor, after: Tensor, S: Tensor, low: Tensor) -> Tensor:
     """Look for entries that were flushed to zero, or may make a later product vanish.
 
     before (Tensor): Messages without emissions, (N, 2, B, C).
     after (Tensor): Normalised messages, (N, 2, B, C).
     S (Tensor): Emissions in probability space, (N, 2, B, C).
-    low (Tensor): Emissions below the largest of each position, (N, B, C).
-    potentials (Potentials): The scores.
+    low (Tensor): Emissions, (N, B, C).
     RETURNS (Tensor): Bool, (B,).
     """
-    message, transition, emission, _ = SAFE[after.dtype]
-    narrow = [_spread(x) > transition for x in (potentials.pair, potentials.start, potentials.end)]
-    safe = torch.stack(narrow).all().expand(after.shape[2])
+    message, _, emission, _ = SAFE[after.dtype]
     # A look at the smallest entries is enough for most batches. Zeros are right at the edges, where
     # some tags may not begin or end a document, so these are always looked at one by one.
     inner = after[1:]
@@ -213,24 +213,29 @@ def _is_safe(
     if not inner.numel() or bool(inner.amin() >= math.exp(message)):
         edge = slice(1)
     lost = (after[edge] < math.exp(message)) & (before[edge] > 0) & (S[edge] > 0)
-    safe = safe & ~lost.any(3).any(1).any(0)
+    safe = ~lost.any(3).any(1).any(0)
     if not low.numel() or bool(low.amin() >= emission):
         return safe
     return safe & ~((low < emission) & (low > -torch.inf)).any(2).any(0)
 
 
-def _may_divide(scale: Tensor, overlap: Tensor, inside: Tensor) -> Tensor:
+def _is_narrow(low: Tensor) -> Tensor:
+    """Look for transitions far below the largest one, and for those that are not numbers.
+
+    low (Tensor): Scores less the largest.
+    RETURNS (Tensor): Bool, ().
+    """
+    return ((low < SAFE[low.dtype][1]) != (low > -torch.inf)).all()
+
+
+def _may_divide(scale: Tensor, norm: Tensor, inside: Tensor) -> Tensor:
     """Look for sums that are too small, as where each direction favours what the other forbids.
 
     scale (Tensor): Sums by which messages were divided, (N, 2, B, 1).
-    overlap (Tensor): Sums of the products of both directions, 0 where there is no path, (N, B).
+    norm (Tensor): Sums of the products of both directions, 0 where there is no path, (N, B).
     inside (Tensor): The positions inside each document, (N, B).
     RETURNS (Tensor): Bool, (B,).
     """
     least = math.exp(SAFE[scale.dtype][3])
-    return (scale[..., 0] > least).all(1).all(0) & ((overlap > least) | ~inside).all(0)
-
-
-def _spread(scores: Tensor) -> Tensor:
-    """RETURNS (Tensor): The smallest score that is not -inf, less the largest, ()."""
-    return scores.masked_fill(scores == -torch.inf, torch.inf).amin() - scores.amax()
+    smallest = torch.minimum(scale[..., 0].amin((0, 1)), torch.where(inside, norm, 1.0).amin(0))
+    return smallest > least  # False for NaN

@@ -54,7 +54,7 @@ class _LogPartition(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         _refuse_second_derivative()
         (g,) = grads  # (B,)
-        mu = posterior(ctx.messages) * g[:, None]
+        mu = posterior(ctx.messages, g)
         pair = ctx.messages.E[0] * _sum_pairs(ctx.messages, g)
         end = at_end(mu, ctx.lengths).sum(0)
         return mu.transpose(0, 1), mu[0].sum(0), pair, end, None, None
@@ -68,9 +68,10 @@ class _Expectations(torch.autograd.Function):
         ctx.scores = [torch.where(x.isfinite(), x, 0.0) for x in (start, pair, end)]
         mu = ctx.mu = posterior(messages)
         start, pair, end = ctx.scores
-        joint = ((messages.alpha[:-1] @ (messages.E[0] * pair)) * messages.leave[1:]).sum(2)
-        norm = (messages.arrive[1:] * messages.leave[1:]).sum(2)
-        mean = torch.where(messages.inside[1:, :, 0], joint / norm, 0.0).sum(0)
+        joint = ((messages.alpha[:-1] @ (messages.E[0] * pair)) * messages.leave[1:]).sum(
+            2, keepdim=True
+        )
+        mean = torch.where(messages.inside[1:], joint / messages.norm[1:], 0.0)[..., 0].sum(0)
         mean = mean + mu[0] @ start + at_end(mu, lengths) @ end
         return messages.log_Z.clone(), mu.transpose(0, 1).contiguous(), mean
 
@@ -91,14 +92,16 @@ class _Expectations(torch.autograd.Function):
         return d_emissions, d_ends[0], d_pair, d_ends[1], None, None
 
 
-def posterior(messages: Messages) -> Tensor:
+def posterior(messages: Messages, weights: Tensor | None = None) -> Tensor:
     """Give the marginals.
 
     messages (Messages): The messages.
+    weights (Tensor | None): What each document's are multiplied by, (B,).
     RETURNS (Tensor): Zero beyond a document, (N, B, C).
     """
-    joint = messages.alpha * messages.beta
-    return joint.div_(joint.sum(2, keepdim=True)).masked_fill_(~messages.inside, 0.0)
+    weights = messages.norm.new_ones(()) if weights is None else weights[:, None]
+    scaled = torch.where(messages.inside, weights / messages.norm, 0.0)
+    return (messages.arrive * messages.leave).mul_(scaled)
 
 
 def _sum_pairs(messages: Messages, weights: Tensor) -> Tensor:
@@ -109,8 +112,7 @@ def _sum_pairs(messages: Messages, weights: Tensor) -> Tensor:
     RETURNS (Tensor): From, to, (C, C).
     """
     leave = messages.leave[1:]
-    norm = (messages.arrive[1:] * leave).sum(2, keepdim=True)
-    scaled = torch.where(messages.inside[1:], weights[:, None] / norm, 0.0)
+    scaled = torch.where(messages.inside[1:], weights[:, None] / messages.norm[1:], 0.0)
     return (messages.alpha[:-1] * scaled).flatten(0, 1).T @ leave.flatten(0, 1)
 
 
@@ -138,13 +140,20 @@ def tangent(
     direction = (direction - (mu * direction).sum(2, keepdim=True)) * messages.inside
     K = messages.E * torch.stack((pair, pair.T))
     before, after = _scan_tangent(messages, direction, weights, ends, K)
+    d_alpha, d_arrive = after[:, 0], before[:, 0]
     d_leave = reorder(after[:, 1], messages.back)
-    d_beta = reorder(before[:, 1], messages.back)
-    joint = (messages.alpha * messages.beta).sum(2, keepdim=True)
-    d_joint = after[:, 0] * messages.beta + messages.alpha * d_beta
-    d_mu = (d_joint - mu * d_joint.sum(2, keepdim=True)) / joint
-    d_pair = _tangent_of_pairs(messages, after[:, 0], before[:, 0], d_leave, weights, K[0])
-    return d_mu.masked_fill(~messages.inside, 0.0), d_pair
+    d_joint = d_arrive * messages.leave + messages.arrive * d_leave
+    d_norm = d_joint.sum(2, keepdim=True)
+    d_mu = ((d_joint - mu * d_norm) / messages.norm).masked_fill(~messages.inside, 0.0)
+    # the sums over neighbours, by the product rule
+    inside = messages.inside[1:]
+    alpha, leave, d_leave = messages.alpha[:-1], messages.leave[1:], d_leave[1:]
+    scaled = torch.where(inside, 1 / messages.norm[1:], 0.0)
+    left = (alpha * scaled).flatten(0, 1)
+    d_left = ((d_alpha[:-1] - alpha * (d_norm[1:] * scaled)) * scaled).flatten(0, 1)
+    d_right = torch.where(inside, d_leave, 0.0).flatten(0, 1)
+    change = d_left.T @ leave.flatten(0, 1) + left.T @ d_right
+    return d_mu, messages.E[0] * change + K[0] * _sum_pairs(messages, weights)
 
 
 def _scan_tangent(
@@ -163,27 +172,6 @@ def _scan_tangent(
         torch.baddbmm(pushed[i - 1], after[i - 1], messages.E, out=before[i])
         torch.addcmul(grow[i], before[i], step[i], out=after[i])
     return before, after
-
-
-def _tangent_of_pairs(
-    messages: Messages,
-    d_alpha: Tensor,
-    d_arrive: Tensor,
-    d_leave: Tensor,
-    weights: Tensor,
-    K: Tensor,
-) -> Tensor:
-    """RETURNS (Tensor): Change of the sums over neighbours, (C, C)."""
-    alpha, leave, d_leave = messages.alpha[:-1], messages.leave[1:], d_leave[1:]
-    arrive, d_arrive = messages.arrive[1:], d_arrive[1:]
-    norm = (arrive * leave).sum(2, keepdim=True)
-    d_norm = (d_arrive * leave + arrive * d_leave).sum(2, keepdim=True)
-    scaled = torch.where(messages.inside[1:], 1 / norm, 0.0)
-    left = (alpha * scaled).flatten(0, 1)
-    d_left = ((d_alpha[:-1] - alpha * (d_norm * scaled)) * scaled).flatten(0, 1)
-    right, d_right = leave.flatten(0, 1), torch.where(messages.inside[1:], d_leave, 0.0)
-    change = d_left.T @ right + left.T @ d_right.flatten(0, 1)
-    return messages.E[0] * change + K * _sum_pairs(messages, weights)
 
 
 def _refuse_second_derivative() -> None:

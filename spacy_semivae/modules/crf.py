@@ -304,9 +304,9 @@ class LinearChainCRF:
         """
         parts, dtype = self._parts, self.emissions.dtype
         found = [compute(self._potentials(x.docs, x.dtype), x.messages) for x in parts]
-        columns = [torch.cat([x.to(dtype) for x in column]) for column in zip(*found)]
         if parts[0].docs is None:
-            return columns
+            return list(found[0])
+        columns = [torch.cat([x.to(dtype) for x in column]) for column in zip(*found)]
         order = torch.cat([part.docs for part in parts if part.docs is not None]).argsort()
         return [column[order] for column in columns]
 

@@ -164,7 +164,11 @@ def draw_potentials(tags, steps, scale, forbid, levels, seed):
     ends = [draw(shape, [0.0, 12.0, 24.0], forbid) for shape in shapes]
     if not levels:
         ends = [x * min(1, 10 / scale) for x in ends]
-    return Potentials(emissions, *ends, torch.randint(1, steps + 1, (16,), generator=generator))
+    lengths = torch.randint(1, steps + 1, (16,), generator=generator)
+    peak = emissions.amax(2, keepdim=True)
+    emissions = emissions - torch.where(peak.isfinite(), peak, 0.0)
+    emissions = emissions.masked_fill(~length_mask(lengths, steps)[..., None], 0.0)
+    return Potentials(emissions, *ends, lengths)
 
 
 @settings(max_examples=120, deadline=None, derandomize=True, database=None)

@@ -206,7 +206,7 @@ def test_tangent_never_leaves_its_device():
         S=both,
         E=make(2, C, C),
         leave=three,
-        beta=three,
+        norm=make(N, B, 1),
         back=make(N, B, 1, dtype=torch.int64),
         inside=make(N, B, 1, dtype=torch.bool),
         log_scale=make(N, B),
