@@ -22,12 +22,13 @@ from typing import Any
 
 import spacy
 import srsly
+from counts import predict, test
 from rows import ROWS as VSL_ROWS
 from rows import Row
 from rows_crf import ROWS as CRF_ROWS
 from spacy.cli.init_config import init_config
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_stock
@@ -42,6 +43,7 @@ from spacy_semivae.training.unlabeled import create_unlabeled_corpus
 RESULTS = Path(__file__).parent / "results"
 ROWS = [*VSL_ROWS, *CRF_ROWS]
 HELDOUT_DOCS = 500
+CANDIDATE = 0.05  # spans less likely than this are no candidates
 HELDOUT_TERMS = ("unlabeled_reconstruction", "unlabeled_kl", "reconstruction", "kl")
 
 
@@ -104,7 +106,7 @@ def run_one(row: Row, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
         "settings": {**({} if row.stock else row.corpus.budget), **row.settings, **settings},
         "metric": row.corpus.metric,
         "dev": nlp.meta["performance"][row.corpus.metric],
-        **test(nlp, row),
+        **test_row(nlp, row),
         **summary,
         "heldout_before": first,
         "heldout_after": {} if row.stock else heldout_terms(nlp, row),
@@ -172,37 +174,37 @@ def run_stock(row: Row, seed: int, output: Path, log: Any) -> dict[str, Any]:
     return {}
 
 
-def test(nlp: Language, row: Row) -> dict[str, Any]:
-    """Score the test set, and count what is right in each Doc for paired tests."""
-    docs = list(DocBin().from_disk(row.corpus.test).get_docs(nlp.vocab))
-    bare = [
-        Doc(nlp.vocab, [t.text for t in doc], [bool(t.whitespace_) for t in doc]) for doc in docs
-    ]
-    examples = [Example(doc, gold) for doc, gold in zip(nlp.pipe(bare), docs)]
-    if row.corpus.metric == "ents_f":
-        counts = [entity_counts(eg) for eg in examples]
-        right, predicted, gold = (sum(column) for column in zip(*counts))
-        score = 2 * right / max(1, predicted + gold)
-    else:
-        attr = row.corpus.metric.split("_")[0]
-        counts = [token_counts(eg, attr) for eg in examples]
-        right, tokens = (sum(column) for column in zip(*counts))
-        score = right / tokens
-    return {"test": score, "counts": counts}
+def test_row(nlp: Language, row: Row) -> dict[str, Any]:
+    """Score the test set, count what is right in each Doc and how well probabilities are met."""
+    examples = predict(nlp, row.corpus.test)
+    found = test(examples, row.corpus.metric)
+    if row.corpus.component == "crf_vae_ner" and not row.stock:
+        found["calibration"] = calibration(nlp, examples)
+    return found
 
 
-def token_counts(eg: Example, attr: str) -> tuple[int, int]:
-    """Count right tokens and annotated tokens of a Doc."""
-    pairs = zip(eg.predicted.to_array(attr), eg.reference.to_array(attr))
-    found = [bool(p == g) for p, g in pairs if g]
-    return sum(found), len(found)
+def calibration(nlp: Language, examples: list[Example]) -> dict[str, list[list[float]]]:
+    """Sort the probabilities of spans into ten bins: how many, their sum, how many are right.
 
-
-def entity_counts(eg: Example) -> tuple[int, int, int]:
-    """Count right, predicted and gold entities of a Doc."""
-    predicted = {(e.start, e.end, e.label) for e in eg.predicted.ents}
-    gold = {(e.start, e.end, e.label) for e in eg.reference.ents}
-    return len(predicted & gold), len(predicted), len(gold)
+    nlp (Language): The pipeline.
+    examples (list[Example]): Predicted and gold Docs.
+    RETURNS (dict): Bins of the spans of the best paths ("path") and of every span above
+        `CANDIDATE` ("all").
+    """
+    pipe: Any = nlp.get_pipe("crf_vae_ner")
+    posterior = pipe.posterior([eg.predicted for eg in examples])
+    bins = {"path": [[0, 0.0, 0] for _ in range(10)], "all": [[0, 0.0, 0] for _ in range(10)]}
+    for eg, candidates in zip(examples, posterior.candidates(CANDIDATE)):
+        path = {(e.start, e.end, e.label_) for e in eg.predicted.ents}
+        gold = {(e.start, e.end, e.label_) for e in eg.reference.ents}
+        for found in candidates:
+            span = (found.start, found.end, pipe.labels[found.label])
+            for name in ("path", "all") if span in path else ("all",):
+                row = bins[name][min(9, int(10 * found.probability))]
+                row[0] += 1
+                row[1] += found.probability
+                row[2] += span in gold
+    return bins
 
 
 def heldout_terms(nlp: Language, row: Row) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Write the tables of docs/results.md from benchmarks/results/.
 
+    pip install matplotlib
     python benchmarks/report.py
 
 Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; nothing in it is typed by
@@ -13,10 +14,16 @@ from typing import Any
 
 import numpy
 import srsly
-from rows import ROWS
+from matplotlib.figure import Figure
+from rows import ROWS as VSL_ROWS
+from rows_crf import ROWS as CRF_ROWS
 
+ROWS = [*VSL_ROWS, *CRF_ROWS]
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
+PLOT = PAGE.with_name("reliability.svg")
+CALIBRATED = ("btc10", "btc100", "psl", "wnut")
+LEAST_SPANS = 20  # a bin of fewer is not drawn
 DEMO_RUNS = ("raw", "twin", "standard-raw", "standard-twin", "dropout-twin")
 COMPARED = [
     ("hier", "baseline"),
@@ -24,6 +31,23 @@ COMPARED = [
     ("hier", "stock"),
     ("hier-raw", "hier-raw-alpha0"),
     ("hier-raw", "stock"),
+    ("s", "stock"),
+    ("mt", "s"),
+    ("mt-beta0", "s"),
+    ("mt-simple", "s"),
+    ("mf", "s"),
+    ("ae-exact", "s"),
+    ("ae-approx", "s"),
+    ("mt-imdb", "s"),
+    ("s-trained", "s"),
+    ("mt-trained", "s-trained"),
+    ("s", "transformer"),
+    ("ratio", "naive"),
+    ("s-prior", "naive"),
+    ("mt-prior", "s-prior"),
+    ("ratio-trained", "rival"),
+    ("mt-ratio-trained", "ratio-trained"),
+    ("mt-ratio-trained", "rival"),
 ]
 RESAMPLES = 10_000
 
@@ -69,7 +93,10 @@ def spread(values: list[float]) -> str:
 
 def mean_term(runs: list[dict[str, Any]], when: str, term: str, sign: int) -> str:
     """Format a loss term of held-out raw text, averaged over seeds."""
-    values = [run[when][term] for run in runs if term in run.get(when, {})]
+    terms = [
+        {k.removeprefix("unlabeled_"): v for k, v in run.get(when, {}).items()} for run in runs
+    ]
+    values = [found[term] for found in terms if term in found]
     return f"{sign * numpy.mean(values):.2f}" if values else "-"
 
 
@@ -81,22 +108,23 @@ def make_table(corpus: str) -> str:
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     missing = []
-    for row in [row for row in ROWS if row.corpus.name == corpus]:
-        runs = found.get(row.name, [])
-        if len(runs) < len(row.seeds):
-            missing.append(f"{row.name} ({len(runs)} of {len(row.seeds)})")
+    wanted = {row.name: len(row.seeds) for row in ROWS if row.corpus.name == corpus}
+    for name in dict.fromkeys([*wanted, *found]):  # peers have scripts of their own
+        runs = found.get(name, [])
+        if len(runs) < wanted.get(name, 0):
+            missing.append(f"{name} ({len(runs)} of {wanted[name]})")
         if not runs:
             continue
         steps = ", ".join(str(run.get("best_step", "-")) for run in runs)
         cells = [
-            row.name,
+            name,
             str(len(runs)),
             spread([run["dev"] for run in runs]),
             spread([run["test"] for run in runs]),
             steps,
-            mean_term(runs, "heldout_before", "unlabeled_reconstruction", -1),
-            mean_term(runs, "heldout_after", "unlabeled_reconstruction", -1),
-            mean_term(runs, "heldout_after", "unlabeled_kl", 1),
+            mean_term(runs, "heldout_before", "reconstruction", -1),
+            mean_term(runs, "heldout_after", "reconstruction", -1),
+            mean_term(runs, "heldout_after", "kl", 1),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *compare(found)]
@@ -134,6 +162,20 @@ def make_probe_table() -> str:
     return "\n".join(lines)
 
 
+def make_crf_probe_table() -> str:
+    """Make the table of the CRF-VAE's probes on dev: what differs from the row, and the score."""
+    lines = ["| row | settings | dev | update |", "|---|---|--:|--:|"]
+    for path in sorted(RESULTS.glob("probe-*.json")):
+        probe = srsly.read_json(path)
+        if probe["corpus"] not in CALIBRATED:
+            continue
+        name = path.stem.removeprefix("probe-").split(f"-{probe['corpus']}-")[0]
+        cells = [f"{probe['corpus']} {probe['row']}", name]
+        cells += [f"{100 * probe['dev']:.2f}", str(probe["best_step"])]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def make_demo_table() -> str:
     """Make the table of the demo with several settings on three grammars."""
     lines = [f"| grammar seed | {' | '.join(DEMO_RUNS)} | raw - twin |", f"|--:{'|--:' * 6}|"]
@@ -147,6 +189,65 @@ def make_demo_table() -> str:
     return "\n".join(lines)
 
 
+def make_calibration_table() -> str:
+    """Make the table of the expected calibration error, and draw the reliability plot."""
+    lines = [
+        "| corpus | row | runs | spans of best paths | ECE | all above .05 | ECE |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    drawn: dict[str, numpy.ndarray] = {}
+    for corpus in CALIBRATED:
+        for row, runs in read_results(corpus).items():
+            found = [run["calibration"] for run in runs if "calibration" in run]
+            if not found:
+                continue
+            cells = [corpus, row, str(len(found))]
+            for kind in ("path", "all"):
+                bins = numpy.sum([run[kind] for run in found], axis=0)
+                cells += [f"{bins[:, 0].sum():.0f}", f"{100 * calibration_error(bins):.1f} %"]
+            lines.append(f"| {' | '.join(cells)} |")
+            drawn[f"{corpus} {row}"] = bins
+    draw_reliability(drawn)
+    return "\n".join(lines)
+
+
+def calibration_error(bins: numpy.ndarray) -> float:
+    """Give the mean distance of probability and share of right spans, weighted by spans.
+
+    bins (ndarray): Spans, sum of their probabilities, right ones, (10, 3).
+    RETURNS (float): The error.
+    """
+    return float(abs(bins[:, 1] - bins[:, 2]).sum() / max(1, bins[:, 0].sum()))
+
+
+def draw_reliability(drawn: dict[str, numpy.ndarray]) -> None:
+    """Plot the share of right spans over their probability, next to the page."""
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    for name, bins in drawn.items():
+        bins = bins[bins[:, 0] >= LEAST_SPANS]
+        axes.plot(bins[:, 1] / bins[:, 0], bins[:, 2] / bins[:, 0], marker=".", label=name)
+    axes.set(xlabel="probability of a span", ylabel="share of right ones", title="Test, P > .05")
+    axes.legend(fontsize="x-small")
+    figure.savefig(PLOT, metadata={"Date": None})
+
+
+def make_crf_speed_table() -> str:
+    """Make the table of the CRF beside its peers."""
+    lines = [
+        "| B, N, C | task | ours, ms | pytorch-crf / ours | torch-struct / ours | bytes a score |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for row in srsly.read_jsonl(RESULTS / "speed-crf.jsonl"):
+        if "ours_ms" not in row:
+            continue
+        ratios = [row.get(f"{peer}_ratio", "-") for peer in ("pytorch_crf", "torch_struct")]
+        cells = [", ".join(map(str, row["shape"])), row["what"], row["ours_ms"], *ratios]
+        lines.append(f"| {' | '.join(map(str, [*cells, row['bytes_per_score']]))} |")
+    return "\n".join(lines)
+
+
 def make_speed_table() -> str:
     """Make the table of words a second."""
     lines = [
@@ -154,7 +255,8 @@ def make_speed_table() -> str:
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for row in srsly.read_jsonl(RESULTS / "speed-vsl-twitter.jsonl"):
-        lines.append(f"| {' | '.join(str(value) for value in row.values())} |")
+        cells = [f"{x:.2f}" if isinstance(x, float) else str(x) for x in row.values()]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -165,6 +267,9 @@ def main() -> None:
     tables["probes"] = make_probe_table()
     tables["demo"] = make_demo_table()
     tables["speed"] = make_speed_table()
+    tables["probes-crf"] = make_crf_probe_table()
+    tables["calibration"] = make_calibration_table()
+    tables["speed-crf"] = make_crf_speed_table()
     for name, table in tables.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         if begin not in page:

@@ -36,6 +36,12 @@ TRAINED = {
     "grad_scaler_config": {},
     "pooling": {"@layers": "reduce_mean.v1"},
 }
+# pre-trained weights take small steps
+TRAINED_BUDGET = BUDGET | {
+    "training.optimizer.learn_rate": {"@schedules": "warmup_linear.v1"}
+    | {"warmup_steps": 100, "total_steps": 1500, "initial_rate": 2e-4},
+    "training.dropout": 0.1,
+}
 ENCODER = f"{COMPONENT}.model.tok2vec"
 SETTINGS = {
     "paths.unlabeled": "assets/twitter/tweets.txt.gz",
@@ -73,6 +79,7 @@ def corpus(name: str, train: str, folder: str = "corpus/btc") -> Corpus:
 BTC10 = corpus("btc10", "corpus/btc/labeled.spacy")
 BTC100 = corpus("btc100", "corpus/btc/train.spacy")
 PSL = corpus("psl", "corpus/btc-psl/labeled.spacy")
+BTC10_TRAINED, PSL_TRAINED = (replace(x, budget=TRAINED_BUDGET) for x in (BTC10, PSL))
 WNUT = corpus("wnut", "corpus/wnut17/train.spacy", "corpus/wnut17")
 
 
@@ -136,10 +143,10 @@ ROWS = [
     crf(BTC10, "ae-exact", "ae-exact", beta=0.0),
     crf(BTC10, "ae-approx", "ae-approx", beta=0.0),
     with_prior(MT10, "mt-simple", "simple", 0.01),
-    crf(BTC10, "s-trained", "s", seeds=2, raw=False, beta=0.0, model__tok2vec=TRAINED),
-    crf(BTC10, "mt-trained", "mt", seeds=2, beta=0.0, model__tok2vec=TRAINED),
-    crf(PSL, "ratio-trained", "s", seeds=2, raw=False, **RATIO, model__tok2vec=TRAINED),
-    crf(PSL, "mt-ratio-trained", "mt", seeds=2, **RATIO, model__tok2vec=TRAINED),
+    crf(BTC10_TRAINED, "s-trained", "s", seeds=2, raw=False, beta=0.0, model__tok2vec=TRAINED),
+    crf(BTC10_TRAINED, "mt-trained", "mt", seeds=2, beta=0.0, model__tok2vec=TRAINED),
+    crf(PSL_TRAINED, "ratio-trained", "s", seeds=2, raw=False, **RATIO, model__tok2vec=TRAINED),
+    crf(PSL_TRAINED, "mt-ratio-trained", "mt", seeds=2, **RATIO, model__tok2vec=TRAINED),
     crf(WNUT, "s", "s", seeds=1, raw=False, beta=0.0),
     crf(WNUT, "mt", "mt", seeds=1, beta=0.0),
     stock(WNUT),

@@ -8,11 +8,12 @@ from spacy.util import registry
 
 @dataclass(frozen=True)
 class AdaptiveBeta:
-    """Raise beta while the tagger expects too little of O, lower it while it expects too much.
+    """Raise beta while the best paths have too little of O, lower it while they have too much.
 
     The KL works in a narrow band: too little and a tagger that never saw O forgets it, too much
     and everything becomes O. What the band is depends on corpus and encoder; the share of O that
-    the text should have does not.
+    the text should have does not. The expected share would be no guide: it meets the prior's also
+    where the KL is so strong that the text has no say.
 
     start (float): The first value.
     rate (float): Change of log beta at each update, times the gap of the shares.
@@ -28,15 +29,15 @@ class AdaptiveBeta:
     low: float
     high: float
 
-    def step(self, beta: float, expected: float, target: float) -> float:
+    def step(self, beta: float, decoded: float, target: float) -> float:
         """Give the next value.
 
         beta (float): The present one.
-        expected (float): The share of O that the tagger expects.
+        decoded (float): The share of O in the best paths.
         target (float): The share wanted.
         RETURNS (float): The next one.
         """
-        moved = beta * math.exp(self.rate * (target - expected))
+        moved = beta * math.exp(self.rate * (target - decoded))
         return round_digits(min(self.high, max(self.low, moved)))
 
 
@@ -51,13 +52,13 @@ def round_digits(value: float) -> float:
 
 @registry.misc("semivae.AdaptiveBeta.v1")
 def create_adaptive_beta(
-    start: float = 0.01,
+    start: float = 0.3,
     rate: float = 0.1,
     target: float | None = None,
     low: float = 1e-4,
     high: float = 10.0,
 ) -> AdaptiveBeta:
-    """Create a beta that adapts until the expected share of O meets its target.
+    """Create a beta that adapts until the share of O in the best paths meets its target.
 
     start (float): The first value.
     rate (float): Change of log beta at each update, times the gap of the shares.

@@ -99,8 +99,8 @@ class CRFVAENer(EntityMixin, CRFVAEPipe):
         )
         if self.adaptive and result.shares:
             target = self.adaptive.target or self.expected_outside()
-            expected = result.shares["expected"]
-            self.cfg["beta"] = self.adaptive.step(self.beta_now(), expected, target)
+            decoded = result.shares["decoded"]
+            self.cfg["beta"] = self.adaptive.step(self.beta_now(), decoded, target)
 
     def expected_outside(self) -> float:
         """Give the share of O in Docs annotated in full, else what the entity ratio leaves."""

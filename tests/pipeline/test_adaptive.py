@@ -49,13 +49,13 @@ def keep_some(nlp):
 
 
 def adapt(make_nlp, *, examples=None, settings=None, **others):
-    """Give beta after one update that changes no weight, the expected share, and the component."""
+    """Give beta after one update that changes no weight, the decoded share, and the component."""
     beta = {"@misc": NAME, "start": 0.2, "rate": 3.0, **(settings or {})}
     nlp = make_nlp("crf_vae_ner", beta=beta, examples=examples, **others)
     losses = nlp.update([keep_some(nlp)], sgd=SGD(0.0), losses={})
     pipe = nlp.get_pipe("crf_vae_ner")
     assert losses["crf_vae_ner_beta"] == pipe.cfg["beta"] == pipe.beta_now()
-    return pipe.cfg["beta"], losses["crf_vae_ner_expected_outside"], pipe
+    return pipe.cfg["beta"], losses["crf_vae_ner_decoded_outside"], pipe
 
 
 def only_partial(nlp):
@@ -63,21 +63,21 @@ def only_partial(nlp):
 
 
 def test_the_target_is_the_setting(make_nlp):
-    beta, expected, _ = adapt(make_nlp, settings={"target": 0.8})
-    assert beta == pytest.approx(0.2 * math.exp(3.0 * (0.8 - expected)), rel=1e-5)
+    beta, decoded, _ = adapt(make_nlp, settings={"target": 0.8})
+    assert beta == pytest.approx(0.2 * math.exp(3.0 * (0.8 - decoded)), rel=1e-5)
 
 
 def test_else_the_share_of_the_full_annotation(make_nlp):
-    beta, expected, pipe = adapt(make_nlp)
+    beta, decoded, pipe = adapt(make_nlp)
     share = 11 / 19  # of the tokens of the labelled corpus
     counts = pipe.cfg["tag_counts"]
     assert counts["O"] / sum(counts.values()) == pytest.approx(share)
-    assert beta == pytest.approx(0.2 * math.exp(3.0 * (share - expected)), rel=1e-5)
+    assert beta == pytest.approx(0.2 * math.exp(3.0 * (share - decoded)), rel=1e-5)
 
 
 def test_else_what_the_entity_ratio_leaves(make_nlp):
-    beta, expected, _ = adapt(make_nlp, examples=only_partial, entity_ratio_target=0.3)
-    assert beta == pytest.approx(0.2 * math.exp(3.0 * (0.7 - expected)), rel=1e-5)
+    beta, decoded, _ = adapt(make_nlp, examples=only_partial, entity_ratio_target=0.3)
+    assert beta == pytest.approx(0.2 * math.exp(3.0 * (0.7 - decoded)), rel=1e-5)
 
 
 def test_it_changes_with_each_update_and_is_stored(make_nlp, raw):
@@ -104,7 +104,7 @@ def test_full_annotation_alone_does_not_move_it(make_nlp, gold):
     assert not any("beta" in key or "outside" in key for key in losses)
 
 
-def test_the_expected_share_moves_to_the_target(make_nlp):
+def test_the_decoded_share_moves_to_the_target(make_nlp):
     shares, betas = [], []
     for target in (0.3, 0.8):
         beta = {"@misc": NAME, "start": 0.5, "rate": 0.5, "target": target}
@@ -112,7 +112,7 @@ def test_the_expected_share_moves_to_the_target(make_nlp):
         optimizer = Adam(0.02)
         for _ in range(40):
             losses = nlp.update([keep_some(nlp)], sgd=optimizer, losses={})
-        shares.append(losses["crf_vae_ner_expected_outside"])
+        shares.append(losses["crf_vae_ner_decoded_outside"])
         betas.append(losses["crf_vae_ner_beta"])
     assert shares[0] < shares[1] - 0.03
     assert betas[0] < 0.5 < betas[1]
