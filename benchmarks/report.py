@@ -46,8 +46,10 @@ COMPARED = [
     ("s-prior", "naive"),
     ("mt-prior", "s-prior"),
     ("ratio-trained", "rival"),
-    ("mt-ratio-trained", "ratio-trained"),
-    ("mt-ratio-trained", "rival"),
+    ("s-prior-trained", "rival"),
+    ("s-prior-trained", "rival-annotated"),
+    ("s-prior", "rival-annotated"),
+    ("mt-prior-trained", "s-prior-trained"),
 ]
 RESAMPLES = 10_000
 

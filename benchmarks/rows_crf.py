@@ -77,6 +77,8 @@ def corpus(name: str, train: str, folder: str = "corpus/btc") -> Corpus:
 
 
 BTC10 = corpus("btc10", "corpus/btc/labeled.spacy")
+# raw text of another domain, by sentences.py
+IMDB10 = replace(BTC10, settings={**BTC10.settings, "paths.unlabeled": "corpus/imdb/sentences.txt"})
 BTC100 = corpus("btc100", "corpus/btc/train.spacy")
 PSL = corpus("psl", "corpus/btc-psl/labeled.spacy")
 BTC10_TRAINED, PSL_TRAINED = (replace(x, budget=TRAINED_BUDGET) for x in (BTC10, PSL))
@@ -108,46 +110,33 @@ def stock(where: Corpus) -> Row:
     return Row(where, "stock", seeds=(0,), stock=True)
 
 
-def with_prior(row: Row, name: str, prior: str, beta: float) -> Row:
-    """Describe a row with a KL to a prior.
-
-    row (Row): The row without.
-    name (str): The new row's name.
-    prior (str): "simple" or "empirical".
-    beta (float): Weight of the KL.
-    RETURNS (Row): The row.
-    """
-    found = {f"{COMPONENT}.prior": prior, f"{COMPONENT}.beta": beta}
-    return replace(row, name=name, settings={**row.settings, **found})
-
-
-S10 = crf(BTC10, "s", "s", raw=False, beta=0.0)
-MT10 = crf(BTC10, "mt", "mt", beta=0.0)
-S100 = crf(BTC100, "s", "s", raw=False, beta=0.0)
-MT100 = crf(BTC100, "mt", "mt", beta=0.0)
 RATIO = {"entity_ratio": 1.0, "entity_ratio_target": 0.12, "beta": 0.0}
 # the default prior and beta, which adapts: .12 is the share of entity tokens in the whole corpus
 ADAPTIVE = {"entity_ratio_target": 0.12}
+TRAIN = {"model__tok2vec": TRAINED}
 ROWS = [
-    S10,
-    MT10,
+    crf(BTC10, "s", "s", raw=False),
+    crf(BTC10, "mt", "mt"),
+    crf(PSL, "s-prior", "s", raw=False, **ADAPTIVE),
     crf(PSL, "naive", "s", raw=False, beta=0.0),
     crf(PSL, "ratio", "s", raw=False, **RATIO),
-    crf(PSL, "s-prior", "s", raw=False, **ADAPTIVE),
     crf(PSL, "mt-prior", "mt", **ADAPTIVE),
     stock(BTC10),
-    S100,
-    MT100,
+    crf(BTC100, "s", "s", raw=False),
+    crf(BTC100, "mt", "mt"),
     stock(BTC100),
-    crf(BTC10, "mf", "mf", beta=0.0),
-    crf(BTC10, "ae-exact", "ae-exact", beta=0.0),
-    crf(BTC10, "ae-approx", "ae-approx", beta=0.0),
-    with_prior(MT10, "mt-simple", "simple", 0.01),
-    crf(BTC10_TRAINED, "s-trained", "s", seeds=2, raw=False, beta=0.0, model__tok2vec=TRAINED),
-    crf(BTC10_TRAINED, "mt-trained", "mt", seeds=2, beta=0.0, model__tok2vec=TRAINED),
-    crf(PSL_TRAINED, "ratio-trained", "s", seeds=2, raw=False, **RATIO, model__tok2vec=TRAINED),
-    crf(PSL_TRAINED, "mt-ratio-trained", "mt", seeds=2, **RATIO, model__tok2vec=TRAINED),
-    crf(WNUT, "s", "s", seeds=1, raw=False, beta=0.0),
-    crf(WNUT, "mt", "mt", seeds=1, beta=0.0),
+    crf(PSL_TRAINED, "s-prior-trained", "s", seeds=2, raw=False, **ADAPTIVE, **TRAIN),
+    crf(PSL_TRAINED, "ratio-trained", "s", seeds=2, raw=False, **RATIO, **TRAIN),
+    crf(BTC10_TRAINED, "s-trained", "s", seeds=2, raw=False, **TRAIN),
+    crf(BTC10_TRAINED, "mt-trained", "mt", seeds=2, **TRAIN),
+    crf(PSL_TRAINED, "mt-prior-trained", "mt", seeds=2, **ADAPTIVE, **TRAIN),
+    crf(BTC10, "mt-simple", "mt", prior="simple"),
+    crf(BTC10, "mf", "mf"),
+    crf(BTC10, "ae-exact", "ae-exact"),
+    crf(BTC10, "ae-approx", "ae-approx"),
+    crf(IMDB10, "mt-imdb", "mt", seeds=1),
+    crf(WNUT, "s", "s", seeds=1, raw=False),
+    crf(WNUT, "mt", "mt", seeds=1),
     stock(WNUT),
+    crf(BTC10, "mt-beta0", "mt", beta=0.0, generator_weight=1.0),
 ]

@@ -124,8 +124,9 @@ def make_row(name: str, counts: Counter[str] | None = None) -> str:
     config = Config().from_str(make_config([NER], lang="en"), interpolate=False)
     config["paths"]["cache"] = "memory"
     config["components"][NER].update(
-        alpha=row.alpha, beta=row.beta, prior=make_prior(row, counts), model=make_model(row)
+        alpha=row.alpha, beta=row.beta, generator_weight=1.0, prior=make_prior(row, counts)
     )
+    config["components"][NER]["model"] = make_model(row)
     set_training(config, row)
     if not row.raw:
         config["semivae"]["unlabeled_corpus"] = None

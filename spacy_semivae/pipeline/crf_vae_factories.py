@@ -35,7 +35,7 @@ normalize = ["digits", "users", "urls"]
 DEFAULTS = {
     "alpha": 0.1,
     "temperature": 0.66,
-    "generator_weight": 1.0,
+    "generator_weight": 0.1,
     "prior": "auto",
     "model": DEFAULT_CONFIG["model"],
     "max_grad_norm": 5.0,
