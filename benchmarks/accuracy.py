@@ -4,7 +4,8 @@
     python benchmarks/accuracy.py --only twitter/hier # rows by prefix
     python benchmarks/accuracy.py --run twitter/hier/0
 
-The corpora are made by `spacy project run twitter-corpus` and so on (see project.yml). Each result
+The corpora are made by `spacy project run twitter-corpus`, `ud-corpus`, `btc-corpus`,
+`btc-partial-corpus`, `wnut17-corpus` (see project.yml) and by sentences.py. Each result
 in benchmarks/results/ holds scores, updates, the raw text's loss terms and correct counts a Doc.
 """
 
