@@ -76,6 +76,8 @@ def run_queue(prefix: str, n_jobs: int) -> None:
     while waiting or running:
         while waiting and len(running) < n_jobs:
             row, seed = waiting.pop(0)
+            if result_path(row, seed).exists():  # another queue was quicker
+                continue
             name = f"{row.corpus.name}/{row.name}/{seed}"
             command = [sys.executable, __file__, "--run", name]
             running.append((subprocess.Popen(command, env=env), name))
