@@ -1,6 +1,7 @@
 """Tiny pipelines and corpora for the tests of the components."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -23,6 +24,7 @@ SENTENCES = [
     ("Bob likes us", "NNP VBZ PRP", [(0, 1, "PER")]),
 ]
 RAW = ["Lee likes New Rome", "Ann saw no names", "We saw 12 zebras here !"]
+TEXTS = ["Ann saw Bob Lee", "", "We like New York City .", " ", "Rome", "zebras"]
 UNIVERSAL = {
     "NNP": "PROPN",
     "NNS": "NOUN",
@@ -182,3 +184,96 @@ def tensors() -> Callable[[Any], dict[str, Any]]:
         return found
 
     return collect
+
+
+@pytest.fixture
+def annotation() -> Callable[[str, Doc], list[Any]]:
+    """Give what a component of this name wrote on a Doc: tags or entities."""
+
+    def read(factory: str, doc: Doc) -> list[Any]:
+        if factory.endswith("tagger"):
+            return [token.tag_ for token in doc]
+        return [(ent.start, ent.end, ent.label_) for ent in doc.ents]
+
+    return read
+
+
+@pytest.fixture
+def measured() -> Callable[..., list[Any]]:
+    """Give the logits (VSL) or marginals (CRF-VAE) of each Doc, to be compared to the bit."""
+
+    def predict(nlp: Language, factory: str, texts: Sequence[str] = TEXTS) -> list[Any]:
+        pipe, docs = nlp.get_pipe(factory), [nlp.make_doc(text) for text in texts]
+        if factory.startswith("crf_vae"):
+            return pipe.predict_probabilities(docs)
+        return [pipe.predict(docs).dataXd.copy()]
+
+    return predict
+
+
+@pytest.fixture
+def same() -> Callable[[Any, Any], bool]:
+    """Whether two lists, or two dictionaries, of arrays are equal to the bit."""
+
+    def compare(one: Any, other: Any) -> bool:
+        if isinstance(one, dict):
+            assert list(one) == list(other)
+            one, other = one.values(), other.values()
+        return all(numpy.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+    return compare
+
+
+@pytest.fixture
+def keep() -> Callable[..., Example]:
+    """Make an Example in which only some spans are known."""
+
+    def make(nlp: Language, words: list[str], *spans: tuple[int, int, str]) -> Example:
+        reference = Doc(nlp.vocab, words)
+        reference.set_ents([Span(reference, *span) for span in spans], default="missing")
+        return Example(Doc(nlp.vocab, words), reference)
+
+    return make
+
+
+@pytest.fixture
+def reject() -> Callable[..., Example]:
+    """Make an Example in which some spans are known to be wrong."""
+
+    def make(nlp: Language, words: list[str], *spans: tuple[int, int, str]) -> Example:
+        reference = Doc(nlp.vocab, words)
+        reference.spans["incorrect_spans"] = [Span(reference, *span) for span in spans]
+        return Example(Doc(nlp.vocab, words), reference)
+
+    return make
+
+
+@pytest.fixture
+def train_on() -> Callable[..., list[dict[str, float]]]:
+    """Train with fixed noise, dropout and a new optimizer; gives the losses of each step."""
+
+    def train(nlp: Language, examples: Sequence[Example], steps: int) -> list[dict[str, float]]:
+        fix_random_seed(3)
+        optimizer = Adam(0.01)
+        return [nlp.update(examples, sgd=optimizer, losses={}, drop=0.1) for _ in range(steps)]
+
+    return train
+
+
+@pytest.fixture
+def through_bytes() -> Callable[[Language], Language]:
+    """Give a pipeline loaded from the bytes of another."""
+    return lambda nlp: spacy.blank("en").from_config(nlp.config).from_bytes(nlp.to_bytes())
+
+
+@pytest.fixture(params=["disk", "bytes"])
+def save(
+    request: pytest.FixtureRequest, tmp_path: Path, through_bytes: Callable[[Language], Language]
+) -> Callable[[Language], Language]:
+    """Give a pipeline as it comes back from a folder, and from bytes."""
+
+    def through_disk(nlp: Language) -> Language:
+        nlp.to_disk(tmp_path)
+        return spacy.load(tmp_path)
+
+    return through_disk if request.param == "disk" else through_bytes
