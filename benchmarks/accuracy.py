@@ -162,14 +162,16 @@ def change(config: Config, settings: dict[str, Any]) -> Config:
 
 
 def run_stock(row: Row, seed: int, output: Path, log: Any) -> dict[str, Any]:
-    """Train spaCy's own component with spaCy's own settings and loop."""
+    """Train spaCy's own component with spaCy's own loop and, but for the row's, settings."""
     corpus = row.corpus
     kind = {"tag_acc": "tagger", "pos_acc": "morphologizer", "ents_f": "ner"}[corpus.metric]
     lang = corpus.settings.get("nlp.lang", "en")
-    text = init_config(lang=lang, pipeline=[kind], optimize="efficiency").to_str()
+    large = any(name.startswith("components.transformer") for name in row.settings)
+    optimize = "accuracy" if large else "efficiency"
+    text = init_config(lang=lang, pipeline=[kind], optimize=optimize, gpu=large).to_str()
     names = ("paths.train", "paths.dev", "nlp.tokenizer.@tokenizers", "nlp.lang")
     overrides = {k: v for k, v in corpus.settings.items() if k in names}
-    overrides["system.seed"] = seed
+    overrides |= {**row.settings, "system.seed": seed}
     if kind == "tagger":
         overrides["components.tagger.neg_prefix"] = "\u0000"  # "!" is a tag of this corpus
     nlp = init_nlp(load_config_from_str(text, overrides=overrides))

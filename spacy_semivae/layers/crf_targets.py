@@ -25,7 +25,7 @@ def choose_targets(model: CRFVAET, counts: Counter[str], vocab: Vocab) -> None:
     vocab (Vocab): The shared vocabulary.
     """
     if not uses_pieces(model):
-        set_vocabulary(model, counts, vocab)
+        model.attrs["target_counts"] = set_vocabulary(model, counts, vocab)
         return
     load_units(model)
     # as if a space preceded each word: who has the Docs can count their pieces as they stand
@@ -87,8 +87,11 @@ def set_piece_targets(model: CRFVAET, totals: Counter[int]) -> None:
     totals (Counter[int]): Occurrences by number in the tokenizer.
     """
     chosen = sorted((piece for piece, n in totals.items() if n > 1), key=lambda p: (-totals[p], p))
-    model.attrs["targets"] = chosen[: model.attrs["max_targets"]]
+    chosen = chosen[: model.attrs["max_targets"]]
+    model.attrs["targets"] = chosen
     model.attrs["target_words"] = None
+    found = [totals[piece] for piece in chosen]
+    model.attrs["target_counts"] = [sum(totals.values()) - sum(found), *found]
 
 
 def get_piece_targets(model: CRFVAET) -> PieceTargets:

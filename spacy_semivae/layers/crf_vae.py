@@ -109,6 +109,7 @@ def crf_vae_model(
             "normalize": list(normalize),
             "set_vocabulary": choose_targets,
             "target_words": None,
+            "target_counts": [],  # of the unknown and of each target, until `init`
             "name": tokenizer,
             "pieces": {},  # what restores the pieces; saved
             "vocabulary": None,  # restored from it; not saved
@@ -257,6 +258,9 @@ def init(model: CRFVAET, X: Sequence[Doc] | None = None, Y: Any = None) -> CRFVA
         nV=len(model.attrs["targets"]) + 1,
         nS=None if lm is None else lm.get_dim("nO"),
     )
+    if shim.module.generator is not None:
+        shim.module.generator.start(torch.tensor(model.attrs["target_counts"], device=shim.device))
+    model.attrs["target_counts"] = []
     return model
 
 

@@ -82,12 +82,13 @@ class TargetWords:
         return (TargetWords, (self.words, self.rules, self.static))
 
 
-def set_vocabulary(model: Model[Any, Any], counts: Counter[str], vocab: Vocab) -> None:
+def set_vocabulary(model: Model[Any, Any], counts: Counter[str], vocab: Vocab) -> list[int]:
     """Choose the decoder's targets: words with a vector, or without vectors words seen twice.
 
     model (Model): The model that generates words.
     counts (Counter[str]): Occurrences of token texts in labelled and raw Docs.
     vocab (Vocab): Holds the static vectors, if any.
+    RETURNS (list[int]): Occurrences of each target, of `UNK` first.
     """
     static = model.attrs["use_vectors"] and vocab.vectors.shape[1] > 0
     rules, known = model.attrs["normalize"], has_vector(vocab)
@@ -101,6 +102,8 @@ def set_vocabulary(model: Model[Any, Any], counts: Counter[str], vocab: Vocab) -
     model.attrs["targets"] = chosen[: model.attrs["max_targets"]]
     model.attrs["static"] = static and bool(chosen)
     model.attrs["target_words"] = None
+    found = [forms[form] for form in model.attrs["targets"]]
+    return [sum(counts.values()) - sum(found), *found]
 
 
 def get_target_words(model: Model[Any, Any]) -> TargetWords:

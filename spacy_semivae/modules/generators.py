@@ -5,10 +5,14 @@ Paper: "Semi-Supervised Named Entity Recognition with CRF-VAEs", section 2.4 and
 causal language model, the logits of unit i are
 
     factored             theta y_i
-    mf, mt               W u_i, W v_i
+    mf, mt               W u_i + b, W v_i + b
     mf_lm, mt_lm         W u_i / sqrt(d) + Z h_i / sqrt(nS), without `scale` W u_i + Z h_i
     mt_lm_poe            log p_mt + log p_lm, a product of experts
     mt_lm_residual       Z (h_i + mlp([h_i; v_i]))
+
+b is ours. Training starts with words that are as frequent as in the text, or as the language model
+has them, whatever the tags: else the tagger has seen its few labelled documents too often before
+the generator knows more than how frequent words are.
 
 B documents, N units (padded at the end), T units in all (documents one after the other), C tags,
 V words; d and nS are the widths of the tag embeddings and of the language model's states.
@@ -21,6 +25,8 @@ from torch import Tensor, nn
 
 from .cross_entropy import cross_entropy
 from .transformer import Transformer
+
+START = 0.01  # size of the logits that tell tags apart when training starts
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def build_generator(
     RAISES (ValueError): For an unknown name and for settings that do not fit.
     """
     if name == "factored":
-        return FactoredGenerator(torch.randn(nV, nO))
+        return FactoredGenerator(START * torch.randn(nV, nO))
     if name not in VARIANTS:
         raise ValueError(f"A generator is one of {', '.join(GENERATORS)}, but got {name!r}")
     variant = VARIANTS[name]
@@ -167,6 +173,14 @@ class Generator(nn.Module):
             )
         return states.detach(), outputs.detach()
 
+    def start(self, counts: Tensor) -> None:
+        """Take the words' frequencies as those that training starts with.
+
+        A generator with a language model ignores them: it starts with what that knows.
+
+        counts (Tensor): Occurrences of each word, (V,).
+        """
+
     def resize(self, nO: int) -> None:
         """Add tags; the old ones keep their weights, new ones start at zero.
 
@@ -205,6 +219,13 @@ class FactoredGenerator(Generator):
         """
         return self.theta.index_select(0, words) - self.theta.logsumexp(0)
 
+    def start(self, counts: Tensor) -> None:
+        """Take the words' frequencies as those that training starts with.
+
+        counts (Tensor): Occurrences of each word, (V,).
+        """
+        self.tags.data.add_(log_frequencies(counts)[:, None])
+
     def _encode(self, Y: Tensor, inside: Tensor) -> Tensor:
         return Y[inside]
 
@@ -236,13 +257,23 @@ class SoftmaxGenerator(Generator):
         super().__init__(U, context, nV)
         self.language_model = language_model
         self.scale = scale
-        self.W = nn.Parameter(torch.randn(nV, len(U)) * len(U) ** -0.5)
+        # without a language model the last column is b
+        columns = len(U) + (not language_model)
+        self.W = nn.Parameter(START * torch.randn(nV, columns) * len(U) ** -0.5)
+
+    def start(self, counts: Tensor) -> None:
+        """Take the words' frequencies as those that training starts with.
+
+        counts (Tensor): Occurrences of each word, (V,).
+        """
+        if not self.language_model:
+            self.W.data[:, -1] += log_frequencies(counts)
 
     def _measure(
         self, X: Tensor, words: Tensor, states: Tensor | None, outputs: Tensor | None
     ) -> Tensor:
         if not self.language_model:
-            return cross_entropy(X, self.W, words)
+            return cross_entropy(torch.cat((X, X.new_ones(len(X), 1)), 1), self.W, words)
         H, Z = self._check_states(words, states, outputs)
         if self.scale:
             X, H = X * X.shape[1] ** -0.5, H * H.shape[1] ** -0.5
@@ -265,8 +296,9 @@ class ResidualGenerator(Generator):
         super().__init__(U, context, nV)
         self.nS = nS
         last = nn.Linear(hidden, nS)
-        nn.init.zeros_(last.weight)  # training starts at the language model itself
-        nn.init.zeros_(last.bias)
+        with torch.no_grad():
+            for weight in last.parameters():
+                weight.mul_(START)
         self.mlp = nn.Sequential(nn.Linear(nS + len(U), hidden), nn.ReLU(), last)
 
     def _measure(
@@ -276,3 +308,12 @@ class ResidualGenerator(Generator):
         if H.shape[1] != self.nS:
             raise ValueError(f"The states must have width {self.nS}, but got {H.shape[1]}")
         return cross_entropy(H + self.mlp(torch.cat((H, X), 1)), Z, words)
+
+
+def log_frequencies(counts: Tensor) -> Tensor:
+    """Give the logarithms of smoothed frequencies.
+
+    counts (Tensor): Occurrences, (V,).
+    RETURNS (Tensor): Log-probabilities, (V,).
+    """
+    return (counts.float() + 1.0).log().log_softmax(0)

@@ -288,6 +288,7 @@ def test_which_terms_move_the_posterior_and_which_the_generator(generator):
     model = make("pieces", generator)
     H, targets = make_inputs(model)
     H.requires_grad_()
+    targets = replace(targets, ratio=0.9, margin=0.0)  # a share that is surely off
     moves = {"generation": {"generator"}, "reconstruction": {"posterior", "generator"}}
     terms = model(H, targets).terms
     assert len(terms) == 6

@@ -84,7 +84,9 @@ def full_logits(model, name, scale, Y, inside, states, outputs):
         first, _, last = model.mlp
         moved = states + last(first(torch.cat((states, X), 1)).clamp(min=0))
         return moved @ outputs.T
-    own, other = X @ model.W.T, states @ outputs.T
+    W, b = model.W[:, : X.shape[1]], model.W[:, X.shape[1] :]
+    assert b.shape[1] == (name in ("mf", "mt"))
+    own, other = X @ W.T + b.sum(1), states @ outputs.T
     if name == "mt_lm_poe":  # literally the product of the two experts
         return torch.log(own.softmax(1)) + torch.log(other.softmax(1))
     if name in ("mf_lm", "mt_lm"):
@@ -100,6 +102,25 @@ def test_equals_the_full_softmax(name, scale, lengths):
     got = model(Y, inside, words, states, outputs)
     P = full_logits(model, name, scale, Y, inside, states, outputs).softmax(1)
     torch.testing.assert_close(got, -P.gather(1, words[:, None])[:, 0].log())
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_starts_with_the_frequencies_of_words(name):
+    sizes = {"nO": 3, "nV": 4, "nS": S, "width": D, "layers": 1, "heads": 1, "hidden": 8}
+    model = build_generator(name, **sizes).eval()
+    counts = torch.tensor([9, 0, 3, 1])
+    model.start(counts)
+    words = torch.arange(4)
+    Y, inside = torch.eye(3)[torch.tensor([[0, 1, 2, 1]])], torch.ones((1, 4), dtype=torch.bool)
+    states, outputs = torch.randn(4, S), torch.randn(4, S)
+    P = (-model(Y, inside, words, states, outputs)).exp()
+    if name in ("factored", "mf", "mt"):
+        expected = (counts + 1) / (counts + 1).sum()
+    else:
+        scale = S**-0.5 if name in ("mf_lm", "mt_lm") else 1.0
+        expected = (states @ outputs.T * scale).softmax(1).diagonal()
+    assert not torch.equal(P, expected)  # the tags tell words apart, else nothing would be learned
+    torch.testing.assert_close(P, expected, rtol=0.2, atol=0.0)
 
 
 @pytest.mark.parametrize(("name", "scale"), CASES)
@@ -179,13 +200,6 @@ def test_factored_log_likelihoods():
     Y = torch.eye(C, dtype=torch.float64)[None]
     losses = model(Y, torch.ones(1, C, dtype=torch.bool), words)
     torch.testing.assert_close(losses, -every[words].diagonal())
-
-
-def test_residual_starts_at_the_language_model():
-    model = build_generator("mt_lm_residual", nO=C, nV=V, nS=S, width=D, hidden=6).double()
-    Y, inside, words, states, outputs = make_inputs()
-    expected = nn.functional.cross_entropy(states @ outputs.T, words, reduction="none")
-    torch.testing.assert_close(model(Y, inside, words, states, outputs), expected)
 
 
 @pytest.mark.parametrize("name", CONTEXT)
