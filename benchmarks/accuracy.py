@@ -197,9 +197,11 @@ def calibration(nlp: Language, examples: list[Example]) -> dict[str, list[list[f
         `CANDIDATE` ("all").
     """
     pipe: Any = nlp.get_pipe("crf_vae_ner")
-    posterior = pipe.posterior([eg.predicted for eg in examples])
     bins = {"path": [[0, 0.0, 0] for _ in range(10)], "all": [[0, 0.0, 0] for _ in range(10)]}
-    for eg, candidates in zip(examples, posterior.candidates(CANDIDATE)):
+    found_in: list[Any] = []
+    for batch in minibatch(examples, size=64):  # a transformer holds all it is given at once
+        found_in += pipe.posterior([eg.predicted for eg in batch]).candidates(CANDIDATE)
+    for eg, candidates in zip(examples, found_in):
         path = {(e.start, e.end, e.label_) for e in eg.predicted.ents}
         gold = {(e.start, e.end, e.label_) for e in eg.reference.ents}
         for found in candidates:

@@ -1,0 +1,35 @@
+"""Matrix products by either library."""
+
+import pytest
+import torch
+
+from spacy_semivae.modules import products
+from spacy_semivae.modules.products import FixedMatrix, product, takes_oneDNN
+
+
+@pytest.mark.parametrize("transposed", [True, False])
+@pytest.mark.parametrize("large", [1, 2**60])
+def test_products(large, transposed, monkeypatch):
+    monkeypatch.setattr(products, "LARGE", large)
+    X, W = torch.randn(7, 5), torch.randn(6, 5).T if transposed else torch.randn(5, 6)
+    expected = X.double() @ W.double()
+    torch.testing.assert_close(product(X, W).double(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(product(X.double(), W.double()), expected)
+    fixed = FixedMatrix(W, 4)
+    for rows in (1, 4, 7):
+        out = torch.ones(rows, 6)
+        fixed.add_product(X[:rows], out=out)
+        torch.testing.assert_close(out.double(), expected[:rows] + 1, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("large", [1, 2**60])
+def test_products_of_transposed_rows(large, monkeypatch):
+    monkeypatch.setattr(products, "LARGE", large)
+    X, W = torch.randn(5, 7).T, torch.randn(5, 6)
+    expected = X.double() @ W.double()
+    torch.testing.assert_close(product(X, W).double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_oneDNN_takes():
+    assert not takes_oneDNN(torch.zeros(1).double())
+    assert not takes_oneDNN(torch.zeros(1, device="meta"))
