@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .products import FixedMatrix, product
+
 CHUNK_BYTES = 2**24  # of one block of logits: it should stay in a CPU's cache hierarchy
 
 
@@ -28,9 +30,10 @@ class _CrossEntropy(torch.autograd.Function):
         losses = X.new_empty(len(X))
         log_Z = X.new_empty(len(X))
         unit_dX = torch.empty_like(X) if ctx.needs_input_grad[0] else None
+        W_T, fixed_W = FixedMatrix(W.T, rows), FixedMatrix(W, rows)
         for start in range(0, len(X), rows):
             block = slice(start, start + rows)
-            logits = _logits(X, W, H, Z, block)  # (rows, V)
+            logits = _logits(X, W_T, H, Z, block)  # (rows, V)
             chosen = logits.gather(1, targets[block, None])[:, 0]
             peak = logits.amax(1, keepdim=True)
             P = logits.sub_(peak).exp_()  # unnormalised: one pass of exp serves loss and gradient
@@ -38,7 +41,7 @@ class _CrossEntropy(torch.autograd.Function):
             log_Z[block] = (total.log() + peak)[:, 0]
             losses[block] = total.log()[:, 0] + (peak[:, 0] - chosen)  # log_Z has fewer digits left
             if unit_dX is not None:
-                unit_dX[block] = (P @ W).div_(total) - W.index_select(0, targets[block])
+                unit_dX[block] = fixed_W.product(P).div_(total) - W.index_select(0, targets[block])
         ctx.rows = rows
         ctx.save_for_backward(X, W, targets, log_Z, unit_dX, H, Z)
         return losses
@@ -52,18 +55,20 @@ class _CrossEntropy(torch.autograd.Function):
         dX = None if unit_dX is None else unit_dX * g[:, None]
         dW = None
         if ctx.needs_input_grad[1]:
-            dW = torch.zeros_like(W)
+            dW, W_T = torch.zeros_like(W), FixedMatrix(W.T, ctx.rows)
             for start in range(0, len(X), ctx.rows):
                 block = slice(start, start + ctx.rows)
-                P = _logits(X, W, H, Z, block).sub_(log_Z[block, None]).exp_()
-                dW.addmm_(P.mul_(g[block, None]).T, X[block])
+                P = _logits(X, W_T, H, Z, block).sub_(log_Z[block, None]).exp_()
+                dW.add_(product(P.mul_(g[block, None]).T, X[block]))
             dW.index_add_(0, targets, X * -g[:, None])
         return dX, dW, None, None, None, None
 
 
-def _logits(X: Tensor, W: Tensor, H: Tensor | None, Z: Tensor | None, block: slice) -> Tensor:
+def _logits(
+    X: Tensor, W_T: FixedMatrix, H: Tensor | None, Z: Tensor | None, block: slice
+) -> Tensor:
     """RETURNS (Tensor): X W^T, and H Z^T where there is one, of a block, (rows, V)."""
-    logits = X[block] @ W.T
+    logits = W_T.product(X[block])
     return logits if H is None or Z is None else torch.addmm(logits, H[block], Z.T)
 
 

@@ -2,8 +2,10 @@
 
 In float32 on a CPU PyTorch multiplies with MKL, which makes half the speed of oneDNN on processors
 other than Intel's. The operators that reach oneDNN are those of PyTorch's own compiler; where a
-build has none, or for other types and devices, everything goes the usual way.
+build has none or other ones, or for other types and devices, everything goes the usual way.
 """
+
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -29,12 +31,7 @@ def takes_oneDNN(like: Tensor) -> bool:
     like (Tensor): Gives type and device.
     RETURNS (bool): Whether it can.
     """
-    return (
-        like.device.type == "cpu"
-        and like.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
+    return like.device.type == "cpu" and like.dtype == torch.float32 and _has_oneDNN()
 
 
 class FixedMatrix:
@@ -48,8 +45,15 @@ class FixedMatrix:
         self.W = W
         self.prepared: Tensor | None = None
         if takes_oneDNN(W) and W.numel() >= LARGE:
-            reorder = torch.ops.mkldnn._reorder_linear_weight
-            self.prepared = reorder(W.T.contiguous(), rows)
+            self.prepared = _prepare(W.T.contiguous(), rows)
+
+    def product(self, X: Tensor) -> Tensor:
+        """Give X W.
+
+        X (Tensor): Rows, contiguous, (rows, nI).
+        RETURNS (Tensor): (rows, nO), without gradient.
+        """
+        return X @ self.W if self.prepared is None else _multiply(X, self.prepared)
 
     def add_product(self, X: Tensor, *, out: Tensor) -> None:
         """Add X W in place.
@@ -63,6 +67,21 @@ class FixedMatrix:
             out.add_(_multiply(X, self.prepared))
 
 
+def _prepare(W: Tensor, rows: int) -> Tensor:
+    """RETURNS (Tensor): W (nO, nI) as oneDNN wants it for so many rows."""
+    return torch.ops.mkldnn._reorder_linear_weight(W, rows)
+
+
 def _multiply(X: Tensor, W: Tensor) -> Tensor:
     """RETURNS (Tensor): X W^T, W as oneDNN holds it, (rows, nO)."""
     return torch.ops.mkldnn._linear_pointwise(X, W, None, "none", [], "")
+
+
+@cache
+def _has_oneDNN() -> bool:
+    """RETURNS (bool): Whether the operators exist and do what they did: they are not public."""
+    X, W = torch.ones((2, 3)), torch.ones((4, 3))
+    try:
+        return torch.equal(_multiply(X, _prepare(W, 2)), X @ W.T)
+    except (AttributeError, RuntimeError, TypeError):
+        return False

@@ -20,6 +20,8 @@ def test_products(large, transposed, monkeypatch):
         out = torch.ones(rows, 6)
         fixed.add_product(X[:rows], out=out)
         torch.testing.assert_close(out.double(), expected[:rows] + 1, rtol=1e-4, atol=1e-5)
+        out = fixed.product(X[:rows])
+        torch.testing.assert_close(out.double(), expected[:rows], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("large", [1, 2**60])
@@ -28,6 +30,17 @@ def test_products_of_transposed_rows(large, monkeypatch):
     X, W = torch.randn(5, 7).T, torch.randn(5, 6)
     expected = X.double() @ W.double()
     torch.testing.assert_close(product(X, W).double(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("error", [AttributeError, RuntimeError, TypeError, None])
+def test_other_operators_are_left_alone(error, monkeypatch):
+    def multiply(X, W):
+        if error is None:
+            return torch.zeros(len(X), len(W))  # something else than a product
+        raise error
+
+    monkeypatch.setattr(products, "_multiply", multiply)
+    assert not products._has_oneDNN.__wrapped__()
 
 
 def test_what_oneDNN_takes():
