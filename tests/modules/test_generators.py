@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 from torch.func import functional_call
 
 from spacy_semivae.modules.generators import GENERATORS, build_generator
