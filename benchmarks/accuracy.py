@@ -101,7 +101,7 @@ def run_one(row: Row, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
         lines = [line for line in log.read_text(encoding="utf8").splitlines() if line.strip()]
         history = [line for line in lines if line.split()[0].isdigit() or line.split()[0] == "E"]
         nlp = spacy.load(output / "model-best")
-    seconds = time.time() - start
+    seconds, cpu_seconds = time.time() - start, time.process_time()
     result = {
         "corpus": row.corpus.name,
         "row": row.name,
@@ -114,6 +114,7 @@ def run_one(row: Row, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
         "heldout_before": first,
         "heldout_after": {} if row.stock else heldout_terms(nlp, row),
         "seconds": round(seconds),
+        "cpu_seconds": round(cpu_seconds),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread",
         "spacy": spacy.__version__,
         "log": history[-60:],

@@ -33,7 +33,6 @@ COMPARED = [
     ("hier-raw", "stock"),
     ("s", "stock"),
     ("mt", "s"),
-    ("mt-beta0", "s"),
     ("mt-simple", "s"),
     ("mf", "s"),
     ("ae-exact", "s"),
@@ -41,13 +40,14 @@ COMPARED = [
     ("mt-imdb", "s"),
     ("s-trained", "s"),
     ("mt-trained", "s-trained"),
-    ("s", "transformer"),
+    ("s", "stock-transformer"),
     ("ratio", "naive"),
     ("s-prior", "naive"),
     ("mt-prior", "s-prior"),
     ("ratio-trained", "rival"),
     ("s-prior-trained", "rival"),
     ("s-prior-trained", "rival-annotated"),
+    ("s-prior-minilm", "rival-annotated"),
     ("s-prior", "rival-annotated"),
     ("mt-prior-trained", "s-prior-trained"),
 ]
@@ -130,9 +130,23 @@ def make_table(corpus: str) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *compare(found)]
+    times = [
+        f"{name} {minutes(runs)}"
+        for name, runs in found.items()
+        if name.endswith(("-trained", "-minilm"))
+    ]
+    peers = [f"{name} {minutes(runs)}" for name, runs in found.items() if "rival" in name]
+    if times + peers:
+        lines += ["", f"Minutes on one core, probes included: {', '.join(times + peers)}."]
     if missing:
         lines += ["", f"Runs not (all) made: {', '.join(missing)}."]
     return "\n".join(lines)
+
+
+def minutes(runs: list[dict[str, Any]]) -> str:
+    """Give the mean CPU time of runs, or `-` where only wall time was taken."""
+    taken = [run["cpu_seconds"] / 60 for run in runs if "cpu_seconds" in run]
+    return f"{numpy.mean(taken):.1f}" if taken else "-"
 
 
 def compare(found: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -166,16 +180,31 @@ def make_probe_table() -> str:
 
 def make_crf_probe_table() -> str:
     """Make the table of the CRF-VAE's probes on dev: what differs from the row, and the score."""
-    lines = ["| row | settings | dev | update |", "|---|---|--:|--:|"]
+    lines = ["| row | probe | settings | dev | update |", "|---|---|---|--:|--:|"]
     for path in sorted(RESULTS.glob("probe-*.json")):
         probe = srsly.read_json(path)
         if probe["corpus"] not in CALIBRATED:
             continue
         name = path.stem.removeprefix("probe-").split(f"-{probe['corpus']}-")[0]
-        cells = [f"{probe['corpus']} {probe['row']}", name]
+        cells = [f"{probe['corpus']} {probe['row']}", name, describe(probe["settings"])]
         cells += [f"{100 * probe['dev']:.2f}", str(probe["best_step"])]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def describe(settings: dict[str, Any]) -> str:
+    """List the settings of a probe that are numbers, but for those that all have."""
+    shared = (
+        "max_steps",
+        "eval_frequency",
+        "patience",
+        "use_averages",
+        "seed",
+        "entity_ratio_target",
+    )
+    short = {key.split("components.crf_vae_ner.")[-1]: value for key, value in settings.items()}
+    numbers = {k: v for k, v in short.items() if isinstance(v, int | float)}
+    return ", ".join(f"{k} {v:g}" for k, v in numbers.items() if k.split(".")[-1] not in shared)
 
 
 def make_demo_table() -> str:

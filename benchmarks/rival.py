@@ -1,4 +1,4 @@
-"""Train the peer spacy-partial-tagger on the partially annotated tweets, for a given wall time.
+"""Train the peer spacy-partial-tagger on the partially annotated tweets, for a given CPU time.
 
     pip install spacy-partial-tagger==0.15.6 sequence-label==0.1.6  # Python below 3.12
     OMP_NUM_THREADS=1 python benchmarks/rival.py --seed 0 --minutes 12
@@ -6,7 +6,7 @@
 It needs an environment of its own, without this package. Corpora and encoder are those of the
 rows "psl/..." of accuracy.py (see project.yml and rows_crf.py), and the result file has the same
 form. All settings are those that the peer's own config recommends, but for its encoder and for
-the unit of its learning rate's schedule: a share of the wall time, not of 20,000 updates. With
+the unit of its learning rate's schedule: a share of the time, not of 20,000 updates. With
 --annotated it reads only the texts that hold an annotation, one in eight: the others add nothing
 to its loss but the entity ratio, and it learns faster without them. That row has a name of its own.
 """
@@ -117,7 +117,7 @@ def run(
 
     name (str): The row's name.
     seed (int): The seed.
-    minutes (float): Wall time of training, dev probes included.
+    minutes (float): CPU time of training, dev probes included.
     settings (dict): Settings of the config by dotted name.
     annotated (bool): Leave out texts without an annotation.
     RETURNS (dict): What the result file holds.
@@ -140,7 +140,7 @@ def run(
         "score": progress.score,
         "best_step": progress.best_step,
         "steps": progress.steps,
-        "seconds": round(progress.seconds),
+        "cpu_seconds": round(progress.seconds),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {threads}",
         "spacy": spacy.__version__,
         "log": progress.log[-60:],
@@ -164,18 +164,18 @@ def train(nlp: Language, limit: float, output: Path, *, annotated: bool) -> Prog
     evaluate = create_evaluation_callback(nlp, dev, T["score_weights"])
     optimizer, peak = T["optimizer"], T["optimizer"].learn_rate
     progress = Progress()
-    start, probed, probe_took = time.monotonic(), 0.0, 0.0
+    start, probed, probe_took = time.process_time(), 0.0, 0.0
     for epoch, batch in create_train_batches(nlp, corpus, T["batcher"], max_epochs=0):
-        optimizer.learn_rate = peak * slanted((time.monotonic() - start) / limit)
+        optimizer.learn_rate = peak * slanted((time.process_time() - start) / limit)
         losses = nlp.update(batch, drop=T["dropout"], sgd=optimizer, losses={})
         optimizer.step_schedules()
         progress.losses.append(losses["partial_ner"])
         progress.steps, progress.epoch = progress.steps + 1, epoch
-        before = progress.seconds = time.monotonic() - start
+        before = progress.seconds = time.process_time() - start
         is_last = before + probe_took >= limit
         if is_last or before - probed >= PROBE_SECONDS:
             probe(nlp, evaluate, progress, output)
-            progress.seconds = probed = time.monotonic() - start
+            progress.seconds = probed = time.process_time() - start
             probe_took = probed - before
         if is_last:
             break

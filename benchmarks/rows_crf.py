@@ -39,14 +39,19 @@ TRAINED = {
     "grad_scaler_config": {},
     "pooling": {"@layers": "reduce_mean.v1"},
 }
-# pre-trained weights take small steps
+BOTH_TRAINED = {
+    "@architectures": "semivae.ConcatEncoders.v1",
+    "encoders": {"words": WORDS, "transformer": TRAINED},
+}
+# pre-trained weights take small steps, and few
 TRAINED_RATE = {
     "@schedules": "warmup_linear.v1",
     "warmup_steps": 60,
-    "total_steps": 1500,
+    "total_steps": 375,
     "initial_rate": 2e-4,
 }
 TRAINED_BUDGET = BUDGET | {
+    "training.max_steps": 375,
     "training.optimizer.learn_rate": TRAINED_RATE,
     "training.dropout": 0.1,
 }
@@ -92,23 +97,18 @@ BTC10 = replace(
 IMDB10 = replace(BTC10, settings={**BTC10.settings, "paths.unlabeled": "corpus/imdb/sentences.txt"})
 BTC100 = corpus("btc100", "corpus/btc/train.spacy")
 PSL = corpus("psl", "corpus/btc-psl/labeled.spacy")
-BTC10_TRAINED = replace(BTC10, budget=TRAINED_BUDGET | {"training.patience": 300})
-# the tweets that kept an entity, and the others as raw text, by annotated.py; as many updates as
-# take the time that the peer of rival.py has
+BTC10_TRAINED = replace(BTC10, budget=TRAINED_BUDGET)
+# the tweets that kept an entity, and the others as raw text, by annotated.py
 PSL_TRAINED = replace(
     PSL,
     settings=PSL.settings
     | {
         "paths.train": "corpus/btc-psl/annotated.spacy",
         "paths.unlabeled": "corpus/btc-psl/others.jsonl",
-        "training.batcher.size": 16,
-        "semivae.batcher.size": 8,
+        "training.batcher.size": 8,
+        "semivae.batcher.size": 16,
     },
-    budget=TRAINED_BUDGET
-    | {
-        "training.max_steps": 600,
-        "training.optimizer.learn_rate": TRAINED_RATE | {"total_steps": 600},
-    },
+    budget=TRAINED_BUDGET,
 )
 WNUT = corpus("wnut", "corpus/wnut17/train.spacy", "corpus/wnut17")
 
@@ -145,11 +145,12 @@ def stock(where: Corpus, name: str = "stock", **settings: Any) -> Row:
     return Row(where, name, found, seeds=(0,), stock=True)
 
 
+KL = {"beta": 0.3}  # chosen on dev; one that adapts falls further where all raw text is extra
 RATIO = {"entity_ratio": 1.0, "entity_ratio_target": 0.12, "beta": 0.0}
 # the default prior and beta, which adapts: .12 is the share of entity tokens in the whole corpus
 ADAPTIVE = {"entity_ratio_target": 0.12}
-HALF = {"entity_ratio_target": 0.15}  # of batches half of which have entities
-TRAIN = {"model__tok2vec": TRAINED}
+THIRD = {"entity_ratio_target": 0.15}  # of batches a third of which surely has entities
+TRAIN = {"model__tok2vec": BOTH_TRAINED}
 # spaCy's settings for a GPU, with batches and a schedule that a CPU can end
 TRANSFORMER = {
     "components__transformer__model__name": "assets/minilm",
@@ -164,27 +165,28 @@ TRANSFORMER = {
 }
 ROWS = [
     crf(BTC10, "s", "s", raw=False),
-    crf(BTC10, "mt", "mt"),
+    crf(BTC10, "mt", "mt", **KL),
     crf(PSL, "s-prior", "s", raw=False, **ADAPTIVE),
     crf(PSL, "naive", "s", raw=False, beta=0.0),
     crf(PSL, "ratio", "s", raw=False, **RATIO),
     crf(PSL, "mt-prior", "mt", **ADAPTIVE),
     stock(BTC10),
     crf(BTC100, "s", "s", raw=False),
-    crf(BTC100, "mt", "mt"),
+    crf(BTC100, "mt", "mt", **KL),
     stock(BTC100),
     stock(BTC100, "stock-transformer", **TRANSFORMER),
-    crf(PSL_TRAINED, "s-prior-trained", "s", seeds=2, **HALF, **TRAIN),
-    crf(PSL_TRAINED, "ratio-trained", "s", seeds=2, **{**RATIO, **HALF}, **TRAIN),
+    crf(PSL_TRAINED, "s-prior-trained", "s", seeds=2, **THIRD, **TRAIN),
+    crf(PSL_TRAINED, "s-prior-minilm", "s", seeds=2, **THIRD, model__tok2vec=TRAINED),
+    crf(PSL_TRAINED, "ratio-trained", "s", seeds=2, **{**RATIO, **THIRD}, **TRAIN),
     crf(BTC10_TRAINED, "s-trained", "s", seeds=2, raw=False, **TRAIN),
-    crf(BTC10_TRAINED, "mt-trained", "mt", seeds=2, **TRAIN),
-    crf(PSL_TRAINED, "mt-prior-trained", "mt", seeds=2, **HALF, **TRAIN),
-    crf(BTC10, "mt-simple", "mt", prior="simple"),
-    crf(BTC10, "mf", "mf"),
-    crf(BTC10, "ae-exact", "ae-exact"),
-    crf(BTC10, "ae-approx", "ae-approx"),
-    crf(IMDB10, "mt-imdb", "mt", seeds=1),
+    crf(BTC10_TRAINED, "mt-trained", "mt", seeds=2, **KL, **TRAIN),
+    crf(PSL_TRAINED, "mt-prior-trained", "mt", seeds=2, **THIRD, **TRAIN),
+    crf(BTC10, "mt-simple", "mt", prior="simple", **KL),
+    crf(BTC10, "mf", "mf", **KL),
+    crf(BTC10, "ae-exact", "ae-exact", **KL),
+    crf(BTC10, "ae-approx", "ae-approx", **KL),
+    crf(IMDB10, "mt-imdb", "mt", seeds=1, **KL),
     crf(WNUT, "s", "s", seeds=1, raw=False),
-    crf(WNUT, "mt", "mt", seeds=1),
+    crf(WNUT, "mt", "mt", seeds=1, **KL),
     stock(WNUT),
 ]
