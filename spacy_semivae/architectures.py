@@ -9,8 +9,12 @@ from .layers.cache import make_cache
 from .layers.char_word import EncoderT, char_word_bigru
 from .layers.concat import concat_encoders
 from .layers.crf_vae import CRFVAET, GeneratorSettings, crf_vae_model
+from .layers.ssvae import SSVAET, ssvae_model
+from .layers.texts import TRUNCATIONS
 from .layers.vsl import VSLT, vsl_model
 from .layers.words import check_rules
+from .modules.conditional import VARIANTS
+from .modules.label_samples import check_sampling
 from .modules.vsl import CLASSIFIED, LATENTS
 
 EMBEDDINGS = ("fixed", "tuned", "learned")
@@ -221,6 +225,87 @@ def build_crf_vae(
         max_targets=max_targets,
         normalize=normalize or [],
         tokenizer=tokenizer,
+    )
+    if nO is not None:
+        model.set_dim("nO", nO)
+    return model
+
+
+@registry.architectures("semivae.SSVAE.v1")
+def build_ssvae(
+    tok2vec: EncoderT | None = None,
+    decoder: str | None = "clstm2",
+    width: int = 100,
+    hidden: int = 128,
+    width_z: int = 50,
+    width_y: int = 50,
+    dropout: float = 0.2,
+    marginal: str = "exact",
+    samples: int = 2,
+    replacement: bool = True,
+    baseline: str = "mean",
+    length_normalize: bool | None = None,
+    max_words: int = 5000,
+    max_length: int = 400,
+    truncation: str = "first",
+    normalize: list[str] | None = None,
+    nO: int | None = None,
+) -> SSVAET:
+    """Build a text classifier inside a sequence VAE (Xu et al. 2017).
+
+    tok2vec (Model[List[Doc], List[Floats2d]] | None): What the classifier reads, pooled by the mean
+        over tokens; None for an LSTM of its own.
+    decoder (str | None): "vanilla", "clstm1" or "clstm2"; None for the classifier alone.
+    width (int): Width of a word embedding.
+    hidden (int): Units of every LSTM and hidden layer.
+    width_z (int): Width of the latent.
+    width_y (int): Width of a label's embedding.
+    dropout (float): Share of values set to zero around LSTMs and hidden layers, in training.
+    marginal (str): "exact" looks at a raw text under every label, "sample" under drawn ones.
+    samples (int): Labels drawn for each raw text.
+    replacement (bool): Whether draws are independent; else labels are distinct.
+    baseline (str): "none", "length" (the paper's S1), "mean" (S2) or "leave_one_out".
+    length_normalize (bool | None): Whether L(x, y) is divided by the words of x; None for the
+        paper's: with draws and the baseline "length".
+    max_words (int): Words told apart at most; all others are one unknown word.
+    max_length (int): Tokens read of a Doc at most; 0 for all.
+    truncation (str): Which tokens of a longer Doc: "first", "first_last" (half from each end) or
+        "random_crop" (consecutive ones, at another place each time; predicting takes the first).
+    normalize (list[str] | None): Any of "digits", "users", "urls".
+    nO (int | None): Classes, where known beforehand.
+    RETURNS (Model): Docs to scores, or training batches to loss terms.
+    RAISES (ValueError): When settings do not fit.
+    """
+    if decoder is not None:
+        check_choice("decoder", decoder, VARIANTS)
+    check_choice("truncation", truncation, TRUNCATIONS)
+    check_sampling(marginal, samples, replacement, baseline)
+    check_rules(normalize or [])
+    if max_length < 0:
+        raise ValueError(f"max_length is 0 for all tokens or positive, but got {max_length}")
+    if length_normalize is None:
+        length_normalize = marginal == "sample" and baseline == "length"
+    cfg: dict[str, Any] = {
+        "generator": decoder is not None,
+        "decoder": decoder or VARIANTS[0],
+        "width": width,
+        "hidden": hidden,
+        "width_z": width_z,
+        "width_y": width_y,
+        "dropout": dropout,
+        "marginal": marginal,
+        "samples": samples,
+        "replacement": replacement,
+        "baseline": baseline,
+        "length_normalize": length_normalize,
+    }
+    model = ssvae_model(
+        tok2vec,
+        cfg=cfg,
+        max_words=max_words,
+        max_length=max_length,
+        truncation=truncation,
+        normalize=normalize or [],
     )
     if nO is not None:
         model.set_dim("nO", nO)

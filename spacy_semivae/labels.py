@@ -64,17 +64,17 @@ class LabelScheme:
         if misaligned and not self.misaligned:
             share = f"{misaligned} of the first {self._tokens} ({misaligned / self._tokens:.1%})"
             message = "tokens have annotation that does not fit the tokenizer and counts as missing"
-            warnings.warn(f"{self._what}: {share} {message}: {_shorten(doc)}", stacklevel=3)
+            warnings.warn(f"{self._what}: {share} {message}: {shorten(doc)}", stacklevel=3)
         self.misaligned += misaligned
 
     def _unseen(self, label: str, doc: Doc) -> ValueError:
         known = f"none of the {len(self._names)} classes known since initialize"
-        return ValueError(f"{self._what}: {label!r} in {_shorten(doc)} is {known}")
+        return ValueError(f"{self._what}: {label!r} in {shorten(doc)} is {known}")
 
     def _checked(self, doc: Doc, ids: Any) -> IntArray:
         checked, size = np.asarray(ids, dtype=np.int64), len(self._names)
         if checked.shape != (len(doc),) or ((checked < 0) | (checked >= size)).any():
-            rule = f"need {len(doc)} class ids from 0 to {size - 1} for {_shorten(doc)}"
+            rule = f"need {len(doc)} class ids from 0 to {size - 1} for {shorten(doc)}"
             raise ValueError(f"{self._what}: {rule}, got {checked}")
         return checked
 
@@ -224,7 +224,7 @@ class SpanLabels(LabelScheme):
         entities = {(ent.start, ent.end, ent.label) for ent in doc.ents}
         for span in doc.spans.get(key, ()):
             if (span.start, span.end, span.label) in entities:
-                where = f"{span.text!r} ({span.label_}) in {_shorten(doc)}"
+                where = f"{span.text!r} ({span.label_}) in {shorten(doc)}"
                 raise ValueError(f"{self._what}: {where} is an entity and rejected in {key!r}")
             index, aligned = self._type_index(span), example.get_aligned_spans_y2x([span])
             output.extend((found.start, found.end, index) for found in aligned)
@@ -243,7 +243,7 @@ class SpanLabels(LabelScheme):
         ids = self._checked(doc, ids)
         before, after = _open_types(ids)
         if not np.array_equal(np.append(before, CLOSED), np.append(CLOSED, after)):
-            raise ValueError(f"{self._what}: not well-formed BILOU in {_shorten(doc)}: {ids}")
+            raise ValueError(f"{self._what}: not well-formed BILOU in {shorten(doc)}: {ids}")
         starts = np.flatnonzero((ids > 0) & (before == CLOSED)).tolist()
         ends = np.flatnonzero((ids > 0) & (after == CLOSED)).tolist()
         types = [self._names[ids[start]][2:] for start in starts]
@@ -334,8 +334,7 @@ def _aligned_values(example: Example, attr: str) -> list[int | None]:
 
 def _fill_blanks(ids: IntArray, values: list[int | None], doc: Doc) -> int:
     """Make whitespace that the reference lacks "O" where its neighbours are known.
-    RETURNS (int): The number of other tokens whose annotation did not align.
-    """
+    RETURNS (int): The number of other tokens whose annotation did not align."""
     lost = 0
     for i in np.flatnonzero(ids == MISSING).tolist():
         if values[i] is None and doc[i].text.isspace():
@@ -346,5 +345,6 @@ def _fill_blanks(ids: IntArray, values: list[int | None], doc: Doc) -> int:
     return lost
 
 
-def _shorten(doc: Doc) -> str:
+def shorten(doc: Doc) -> str:
+    """RETURNS (str): The start of a Doc's text, quoted, for messages."""
     return repr(doc.text if len(doc.text) <= 60 else doc.text[:60] + "...")

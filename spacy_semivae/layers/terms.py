@@ -30,15 +30,18 @@ def run_objective(
 ) -> tuple[ObjectiveT, dict[str, float], Backprop]:
     """Encode Docs and measure the loss terms; `backprop` takes the weight of each term.
 
-    model (Model): Its first layer is the encoder, its first shim holds the module.
+    model (Model): Its first layer, if any, is the encoder, its first shim holds the module.
     docs (Sequence[Doc]): B Docs of T tokens in all.
     is_train (bool): Keep the graph; else no gradient.
-    compute (Callable): Measures the terms from the encoded tokens, (T, nI).
+    compute (Callable): Measures the terms from the encoded tokens; without an encoder they are of
+        no width, (T, nI).
     RETURNS (tuple): What was measured, the terms' values in nats, and the callback.
     """
     shim: Any = model.shims[0]
-    X, bp_tok2vec = model.layers[0](docs, is_train)
-    H = xp2torch(model.ops.flatten(X), requires_grad=is_train, device=shim.device)
+    H = torch.zeros((sum(map(len, docs)), 0), device=shim.device)
+    if model.layers:
+        X, bp_tok2vec = model.layers[0](docs, is_train)
+        H = xp2torch(model.ops.flatten(X), requires_grad=is_train, device=shim.device)
     with torch.set_grad_enabled(is_train):
         objective = compute(H)
     values = torch.stack(list(objective.terms.values())).tolist()  # the step's one host copy
@@ -50,6 +53,8 @@ def run_objective(
         parts = [weights[name] * term for (name, term), value in found if value and weights[name]]
         if parts:
             torch.stack(parts).sum().backward()
+        if not model.layers:
+            return []
         dX = torch2xp(torch.zeros_like(H) if H.grad is None else H.grad)
         lengths = model.ops.asarray1i([len(doc) for doc in docs])
         return bp_tok2vec(model.ops.unflatten(dX, lengths))  # type: ignore[call-overload]

@@ -4,7 +4,6 @@ A subclass says how Examples become a training batch and which weight each loss 
 base initializes, updates, clips, counts steps, reports every term and stores.
 """
 
-import copy
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,20 +20,19 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Ragged
 
-from ..labels import SpanLabels, TokenLabels
 from ..layers.shim import clip_gradients
 from ..layers.terms import check_finite
-from .storage import StoredPipe
+from .labeled import LabeledPipe, Scheme
 from .survey import Survey
 
 
-class SemiSupervisedPipe(StoredPipe):
+class SemiSupervisedPipe(LabeledPipe):
     """A trainable component that learns from any mixture of annotation.
 
     vocab (Vocab): The shared vocabulary.
     model (Model): Docs to scores (Ragged), or a training batch to named loss terms.
     name (str): The component's name in the pipeline.
-    scheme (TokenLabels | SpanLabels): How labels become classes and back.
+    scheme (Scheme): How labels become classes and back.
     max_grad_norm (float): Joint norm of all gradients at most; 0 for no clipping.
     overwrite (bool): Whether predictions replace annotation that a Doc has.
     store_probabilities (bool): Keep each token's class probabilities, (N, C), in
@@ -48,7 +46,7 @@ class SemiSupervisedPipe(StoredPipe):
         model: Model,
         name: str,
         *,
-        scheme: TokenLabels | SpanLabels,
+        scheme: Scheme,
         max_grad_norm: float,
         overwrite: bool,
         store_probabilities: bool,
@@ -57,13 +55,12 @@ class SemiSupervisedPipe(StoredPipe):
         self.vocab = vocab
         self.model = model
         self.name = name
-        self.scheme = scheme
-        self._empty_scheme = copy.deepcopy(scheme)
+        self.start_labels(scheme)
         self.max_grad_norm = max_grad_norm
         self.overwrite = overwrite
         self.store_probabilities = store_probabilities
         self.scorer = scorer
-        self.cfg: dict[str, Any] = {"labels": [], "step": 0}
+        self.cfg["step"] = 0
 
     # What a subclass says
 
@@ -96,14 +93,6 @@ class SemiSupervisedPipe(StoredPipe):
         RETURNS (bool): False for raw text.
         """
         raise NotImplementedError
-
-    def collect_labels(self, examples: Iterable[Example]) -> list[str]:
-        """Find the labels that Examples have.
-
-        examples (Iterable[Example]): The Examples, read once.
-        RETURNS (list[str]): The distinct labels, sorted.
-        """
-        return self.scheme.collect(examples)
 
     def decode(self, scores: Any) -> list[Any]:
         """Choose the classes.
@@ -138,43 +127,6 @@ class SemiSupervisedPipe(StoredPipe):
         """
         return {}
 
-    # Labels
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels, in the order of their classes."""
-        return tuple(self.cfg["labels"])
-
-    @property
-    def label_data(self) -> list[str]:
-        """The labels, as `spacy init labels` stores them for `initialize`."""
-        return list(self.cfg["labels"])
-
-    def add_label(self, label: str) -> int:
-        """Add a label, also after training: its class starts at zero weights.
-
-        label (str): The label.
-        RETURNS (int): 1, or 0 when it was there before.
-        """
-        if not self.scheme.add(label):
-            return 0
-        self.cfg["labels"].append(label)
-        self.vocab.strings.add(label)
-        if self.model.has_dim("nO"):
-            self.model.attrs["resize_output"](self.model, len(self.scheme.names))
-            self.after_resize()
-        return 1
-
-    def after_resize(self) -> None:
-        """Bring in line what the model knows about its classes, when they are new or more."""
-
-    def after_load(self) -> None:
-        """Give the scheme the labels that were loaded instead of those it had."""
-        self.scheme = copy.deepcopy(self._empty_scheme)
-        for label in self.cfg["labels"]:
-            self.scheme.add(label)
-            self.vocab.strings.add(label)
-
     # Training
 
     def initialize(
@@ -196,12 +148,7 @@ class SemiSupervisedPipe(StoredPipe):
         found = self.collect_labels(survey.watch(get_examples()))
         for label in found if labels is None else labels:
             self.add_label(label)
-        if not self.labels:
-            raise ValueError(
-                f"Component '{self.name}' needs labels, but none of {survey.docs} Docs is "
-                "annotated: check the training corpus, or set [initialize.components."
-                f"{self.name}.labels]"
-            )
+        self.check_labels(survey.docs)
         if not survey.sample:
             raise ValueError(f"Component '{self.name}' was given no Doc with a token")
         self.set_vocabulary(survey.counts, survey.labeled)
@@ -257,7 +204,7 @@ class SemiSupervisedPipe(StoredPipe):
         """Measure the loss terms of raw text at the posterior means, without learning.
 
         docs (Iterable[Doc]): Docs held out from training; their annotation is not used.
-        RETURNS (dict[str, float]): Terms in nats per token, of this one batch.
+        RETURNS (dict[str, float]): Terms in nats, normalised as in training, of this one batch.
         """
         examples = [Example(doc, Doc(doc.vocab, [t.text for t in doc])) for doc in docs]
         # a term that needs a sample draws the same one each time

@@ -161,7 +161,7 @@ class CRFVAEPipe(SemiSupervisedPipe):
         """Set transitions and prior of the tags."""
         names, counts = self.scheme.names, self.cfg["tag_counts"]
         prior = make_prior(self.prior, names, counts, outside=self.expected_outside())
-        set_tags(self.model, self.scheme.transitions(), prior)
+        set_tags(self.model, self.scheme.transitions(), prior)  # type: ignore[union-attr]
 
     def expected_outside(self) -> float | None:
         """Give the share of O that the text should have.

@@ -86,19 +86,22 @@ def spread_evenly(size: int, first: float | None) -> NDArray[numpy.float64]:
     return numpy.array([first, *[(1 - first) / (size - 1)] * (size - 1)])
 
 
-def read_table(setting: Mapping[str, float], names: Sequence[str]) -> NDArray[numpy.float64]:
-    """Read probabilities by tag.
+def read_table(
+    setting: Mapping[str, float], names: Sequence[str], *, what: str = "tag"
+) -> NDArray[numpy.float64]:
+    """Read probabilities by name.
 
     setting (Mapping[str, float]): The probabilities.
-    names (Sequence[str]): The tags.
+    names (Sequence[str]): The tags or labels.
+    what (str): What has a name, for messages.
     RETURNS (ndarray): Probabilities that add up to 1, (C,).
-    RAISES (ValueError): When a tag is missing or unknown, or they do not add up to 1.
+    RAISES (ValueError): When a name is missing or unknown, or they do not add up to 1.
     """
     wrong = sorted(set(setting) ^ set(names))
     table = numpy.array([float(setting.get(name, 0)) for name in names])
     if wrong or (table <= 0).any() or abs(table.sum() - 1) > 1e-3:
         raise ValueError(
-            "a prior must give each tag a positive probability, 1 in all: it adds up to "
-            f"{table.sum():.4f}, and the tags {wrong[:10]} are missing or unknown"
+            f"a prior must give each {what} a positive probability, 1 in all: it adds up to "
+            f"{table.sum():.4f}, and the {what}s {wrong[:10]} are missing or unknown"
         )
     return table / table.sum()

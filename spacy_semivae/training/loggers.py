@@ -14,11 +14,15 @@ from ..pipeline.base import SemiSupervisedPipe
 
 SHORT = {
     "supervised": "SUP",
+    "classification": "CLS",
     "negative": "NEG",
     "reconstruction": "REC",
     "kl": "KL",
     "unlabeled_reconstruction": "RAW REC",
     "unlabeled_kl": "RAW KL",
+    "label_prior": "P(Y)",
+    "active_units": "UNITS",
+    "largest_unit_kl": "UNIT KL",
 }
 LogStep = Callable[[dict[str, Any] | None], None]
 

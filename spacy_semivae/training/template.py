@@ -7,7 +7,9 @@ import spacy
 from spacy.language import Language
 from thinc.api import Config
 
-COMPONENTS = ["vsl_tagger", "vsl_ner", "crf_vae_tagger", "crf_vae_ner"]
+from .schema import DEFAULT_PRETRAINING
+
+COMPONENTS = ["vsl_tagger", "vsl_ner", "crf_vae_tagger", "crf_vae_ner", "ssvae_textcat"]
 SETTINGS = """
 [paths]
 train = null
@@ -68,7 +70,8 @@ weights = false
 vectors = ${paths.vectors}
 """
 # What differs where a component of this family is in the pipeline.
-CRF_VAE = """
+FAMILIES = {
+    "crf_vae": """
 [training]
 patience = 1000
 max_steps = 4000
@@ -81,9 +84,38 @@ size = 32
 
 [semivae.batcher]
 size = 32
-"""
+""",
+    "ssvae": """
+[paths]
+language_model = null
+
+[training]
+patience = 2000
+max_steps = 6000
+eval_frequency = 200
+
+[training.batcher]
+size = 32
+
+[training.optimizer]
+learn_rate = 0.002
+
+[semivae]
+
+[semivae.batcher]
+size = 32
+
+[initialize]
+
+[initialize.components]
+
+[initialize.components.ssvae_textcat]
+language_model = ${paths.language_model}
+language_model_encoder = false
+""",
+}
 ENCODER = "components.*.model.tok2vec"
-# Section (a star is one name) and setting; "" is the section itself.
+# Section (a star is any component) and setting; "" is the section itself.
 COMMENTS = {
     ("corpora.unlabeled", ""): "Raw text: .txt, .jsonl, .spacy, also .gz; a file, glob or folder",
     ("corpora.unlabeled", "exclude"): "Raw texts that stand here are left out",
@@ -92,13 +124,28 @@ COMMENTS = {
     ("semivae", ""): "Joint training on raw text; read by `spacy semivae train`",
     ("semivae", "init_unlabeled"): "Raw Docs that vocabularies are taken from",
     ("semivae.warm_start", ""): "A trained pipeline whose posteriors are the first priors",
+    ("semivae.pretraining", ""): "A language model for paths.language_model; read by `pretrain`",
+    ("semivae.pretraining", "autoencoder"): "Read the text before writing it again",
+    ("semivae.pretraining", "heldout"): "Every n-th text that init_unlabeled reads",
+    ("initialize.components.*", "language_model"): "Where `spacy semivae pretrain` wrote it",
+    ("initialize.components.*", "language_model_encoder"): "Start the autoencoder's LSTM too",
     ("components.*", "attr"): "Token attribute to predict: tag, pos or morph",
     ("components.*", "alpha"): "Weight of the raw text's loss terms; 0 is the supervised twin",
+    ("components.*.alpha", ""): "Weight of the classification, a function of the step",
+    ("components.*.word_dropout", ""): "Share of the decoder's inputs that are hidden",
+    ("components.*", "discrimination_docs"): "Dev Docs on which evaluation measures D; 0 for none",
+    ("components.*.model", "tok2vec"): "What the classifier reads; null for an LSTM of its own",
+    ("components.*.model", "decoder"): "vanilla, clstm1 or clstm2; null for the classifier alone",
+    ("components.*.model", "marginal"): "exact, or sample for a cost that classes do not raise",
+    ("components.*.model", "truncation"): "Tokens kept: first, first_last or random_crop",
     ("components.*", "temperature"): "Of relaxed samples of the tags",
     ("components.*", "generator_weight"): "Weight of the generator's loss on annotated tags",
     ("components.*", "entity_ratio"): "Weight of the expected entity ratio; for partial annotation",
     ("components.*", "entity_ratio_target"): "Share of tokens that stand in entities",
-    ("components.*", "threshold"): "Put every span above this probability in doc.spans too",
+    (
+        "components.crf_vae_ner",
+        "threshold",
+    ): "Put every span above this probability in doc.spans too",
     ("components.*.beta", ""): "Weight of the KL; a number, a schedule, or found by itself",
     ("components.*.model", "unit"): "token, or piece for the word pieces of a language model",
     ("components.*.model", "tagger_layers"): "Transformer layers between encoder and CRF",
@@ -126,8 +173,11 @@ def make_config(pipeline: Sequence[str], *, lang: str, vectors: str | None = Non
     for name in pipeline:
         add_component(nlp, name, embeddings="learned" if vectors is None else "fixed")
     config = Config(nlp.config).merge(Config().from_str(SETTINGS, interpolate=False))
-    if any(name.startswith("crf_vae") for name in pipeline):
-        config = config.merge(Config().from_str(CRF_VAE))
+    for family, changes in FAMILIES.items():
+        if any(name.startswith(family) for name in pipeline):
+            config = config.merge(Config().from_str(changes, interpolate=False))
+    if "ssvae_textcat" in pipeline:
+        config["semivae"]["pretraining"] = DEFAULT_PRETRAINING
     config["training"]["score_weights"] = nlp.config["training"]["score_weights"]
     config.pop("pretraining", None)
     config["paths"].pop("init_tok2vec", None)
@@ -146,7 +196,10 @@ def add_component(nlp: Language, name: str, *, embeddings: str) -> None:
     """
     if name not in COMPONENTS:
         raise ValueError(f"pipeline takes {COMPONENTS}, but got {name!r}")
-    nlp.add_pipe(name, config={"model": {"tok2vec": {"embeddings": embeddings}}})
+    if name == "ssvae_textcat":  # it learns its embeddings
+        nlp.add_pipe(name)
+    else:
+        nlp.add_pipe(name, config={"model": {"tok2vec": {"embeddings": embeddings}}})
 
 
 def comment(config: str) -> str:
@@ -159,8 +212,10 @@ def comment(config: str) -> str:
     for line in config.splitlines():
         setting = line.split(" = ")[0]
         if line.startswith("["):
-            section, setting = re.sub(r"(?<=^components\.)[^.]+", "*", line.strip("[]")), ""
-        if line and (section, setting) in COMMENTS:
-            lines.append(f"# {COMMENTS[section, setting]}")
+            section, setting = line.strip("[]"), ""
+        any_component = re.sub(r"(?<=\bcomponents\.)[^.]+", "*", section)
+        found = COMMENTS.get((section, setting)) or COMMENTS.get((any_component, setting))
+        if line and found:
+            lines.append(f"# {found}")
         lines.append(line)
     return "\n".join(lines) + "\n"

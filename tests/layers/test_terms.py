@@ -108,3 +108,20 @@ def test_terms_must_be_finite():
     for value in (float("nan"), float("inf")):
         with pytest.raises(FloatingPointError, match=f"loss term 'b' is {value}. Lower the"):
             check_finite({"a": 0.0, "b": value})
+
+
+def test_a_model_without_an_encoder(docs):
+    shim = TorchShim(Scale)
+    module, widths = shim.initialize(), []
+    model = Model("terms", lambda *args: None, shims=[shim])
+
+    def compute(H):
+        widths.append(tuple(H.shape))
+        return Found({"square": module.first.square(), "mean": module.second * 2})
+
+    _, values, backprop = run_objective(model, docs, True, compute)
+    assert widths == [(3, 0)]
+    assert values == {"square": 4.0, "mean": 6.0}
+    assert backprop({"square": 0.5, "mean": 3.0}) == []
+    assert module.first.grad == pytest.approx(2.0)
+    assert module.second.grad == pytest.approx(6.0)

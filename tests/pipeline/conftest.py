@@ -18,11 +18,18 @@ SENTENCES = [
         "Ann saw Bob Lee in Rome !",
         "NNP VBD NNP NNP IN NNP .",
         [(0, 1, "PER"), (2, 4, "PER"), (5, 6, "LOC")],
+        "city trip \U0001f600",
     ),
-    ("We like New York City .", "PRP VBP NNP NNP NNP .", [(2, 5, "LOC")]),
-    ("no names here", "DT NNS RB", []),
-    ("Bob likes us", "NNP VBZ PRP", [(0, 1, "PER")]),
+    (
+        "We like New York City .",
+        "PRP VBP NNP NNP NNP .",
+        [(2, 5, "LOC")],
+        "city trip \U0001f600",
+    ),
+    ("no names here", "DT NNS RB", [], "talk"),
+    ("Bob likes us", "NNP VBZ PRP", [(0, 1, "PER")], "talk"),
 ]
+CATS = ("city trip \U0001f600", "talk")
 RAW = ["Lee likes New Rome", "Ann saw no names", "We saw 12 zebras here !"]
 TEXTS = ["Ann saw Bob Lee", "", "We like New York City .", " ", "Rome", "zebras"]
 UNIVERSAL = {
@@ -45,6 +52,7 @@ ENCODER = {
     "hidden": 8,
     "min_count": 1,
 }
+TEXT_MODEL = {"width": 8, "hidden": 12, "width_z": 4, "width_y": 4, "dropout": 0.0}
 MODEL = {"width_y": 4, "width_z": 6, "hidden": 8, "width": 8}
 GENERATORS = {
     "factored": {"@architectures": "semivae.FactoredGenerator.v1"},
@@ -58,14 +66,18 @@ GENERATORS = {
 TRANSFORMER = {"width": 8, "layers": 1, "heads": 2, "hidden": 8, "dropout": 0.0}
 
 
-def annotate(nlp: Language, words: str, tags: str | None, ents: Any) -> Example:
-    """One Example; None leaves tags or entities unset."""
+def annotate(
+    nlp: Language, words: str, tags: str | None, ents: Any, cat: str | None = None
+) -> Example:
+    """One Example; None leaves tags, entities or cats unset."""
     reference = Doc(nlp.vocab, words=words.split(" "))
     if tags is not None:
         for token, tag in zip(reference, tags.split(" ")):
             token.tag_, token.pos_ = tag, UNIVERSAL.get(tag, "X")
     if ents is not None:
         reference.ents = [Span(reference, i, j, label=label) for i, j, label in ents]
+    if cat is not None:
+        reference.cats = {label: float(label == cat) for label in CATS}
     return Example(Doc(nlp.vocab, words=words.split(" ")), reference)
 
 
@@ -76,7 +88,7 @@ def _seed() -> None:
 
 @pytest.fixture
 def gold() -> Callable[[Language], list[Example]]:
-    """Make fully annotated Examples: tags, parts of speech and entities."""
+    """Make fully annotated Examples: tags, parts of speech, entities and cats."""
     return lambda nlp: [annotate(nlp, *sentence) for sentence in SENTENCES]
 
 
@@ -105,12 +117,14 @@ def make_nlp(
     ) -> Language:
         fix_random_seed(0)
         nlp = spacy.blank("en")
-        tok2vec = {**ENCODER, **(encoder or {})}
+        small: dict[str, Any] = {"variant": variant, **MODEL, "tok2vec": ENCODER}
         if factory.startswith("crf_vae"):
-            small = {"width": 8, "generator": GENERATORS["mf"]}
-        else:
-            small = {"variant": variant, **MODEL}
-        whole = {**small, **(model or {}), "tok2vec": tok2vec}
+            small = {"width": 8, "generator": GENERATORS["mf"], "tok2vec": ENCODER}
+        elif factory == "ssvae_textcat":
+            small = {**TEXT_MODEL, "tok2vec": None}
+        whole = {**small, **(model or {})}
+        if encoder:
+            whole["tok2vec"] = {**ENCODER, **encoder}
         nlp.add_pipe(factory, config={"model": whole, **settings})
         if vectors:
             add_vectors(nlp)
@@ -188,11 +202,13 @@ def tensors() -> Callable[[Any], dict[str, Any]]:
 
 @pytest.fixture
 def annotation() -> Callable[[str, Doc], list[Any]]:
-    """Give what a component of this name wrote on a Doc: tags or entities."""
+    """Give what a component of this name wrote on a Doc: tags, the best cat, or entities."""
 
     def read(factory: str, doc: Doc) -> list[Any]:
         if factory.endswith("tagger"):
             return [token.tag_ for token in doc]
+        if factory == "ssvae_textcat":
+            return [max(doc.cats, key=lambda label: doc.cats[label])]
         return [(ent.start, ent.end, ent.label_) for ent in doc.ents]
 
     return read
@@ -200,11 +216,11 @@ def annotation() -> Callable[[str, Doc], list[Any]]:
 
 @pytest.fixture
 def measured() -> Callable[..., list[Any]]:
-    """Give the logits (VSL) or marginals (CRF-VAE) of each Doc, to be compared to the bit."""
+    """Give logits (VSL) or probabilities of each Doc, to be compared to the bit."""
 
     def predict(nlp: Language, factory: str, texts: Sequence[str] = TEXTS) -> list[Any]:
         pipe, docs = nlp.get_pipe(factory), [nlp.make_doc(text) for text in texts]
-        if factory.startswith("crf_vae"):
+        if not factory.startswith("vsl"):
             return pipe.predict_probabilities(docs)
         return [pipe.predict(docs).dataXd.copy()]
 

@@ -107,15 +107,15 @@ def test_full_annotation_alone_does_not_move_it(make_nlp, gold):
 def test_the_decoded_share_moves_to_the_target(make_nlp):
     shares, betas = [], []
     for target in (0.3, 0.8):
-        beta = {"@misc": NAME, "start": 0.5, "rate": 0.5, "target": target}
+        beta = {"@misc": NAME, "start": 0.01, "rate": 0.5, "target": target}
         nlp = make_nlp("crf_vae_ner", beta=beta, alpha=1.0, examples=only_partial)
         optimizer = Adam(0.02)
         for _ in range(40):
             losses = nlp.update([keep_some(nlp)], sgd=optimizer, losses={})
         shares.append(losses["crf_vae_ner_decoded_outside"])
         betas.append(losses["crf_vae_ner_beta"])
-    assert shares[0] < shares[1] - 0.03
-    assert betas[0] < 0.5 < betas[1]
+    assert shares[0] < shares[1] - 0.1
+    assert betas[0] < 0.01 < betas[1]
 
 
 def test_a_tagger_refuses_it(make_nlp):

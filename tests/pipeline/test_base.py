@@ -9,6 +9,7 @@ from spacy_semivae.layers.shim import collect_gradients
 
 FACTORIES = ("vsl_tagger", "vsl_ner")
 ALL = (*FACTORIES, "crf_vae_tagger", "crf_vae_ner")
+TEXTCAT = "ssvae_textcat"
 STORES = {
     "standard": {"@misc": "semivae.StandardPrior.v1"},
     "memory": {"@misc": "semivae.MemoryPrior.v1", "update_frequency": 2},
@@ -68,7 +69,7 @@ def test_a_label_added_after_the_last_snapshot_survives_loading(
     assert train_on(loaded, gold(loaded), 1) == train_on(nlp, gold(nlp), 1)
 
 
-@pytest.mark.parametrize("factory", ALL)
+@pytest.mark.parametrize("factory", [*ALL, TEXTCAT])
 def test_nothing_that_is_stored_is_a_pickle(factory, make_nlp, gold, tmp_path, train_on):
     nlp = make_nlp(factory)
     train_on(nlp, gold(nlp), 1)
@@ -124,7 +125,7 @@ def test_dropout_is_used_and_switched_off(factory, make_nlp, gold):
     assert pipe.update(gold(nlp))[factory] == plain
 
 
-@pytest.mark.parametrize("factory", ALL)
+@pytest.mark.parametrize("factory", [*ALL, TEXTCAT])
 def test_parameter_averages_are_applied(factory, make_nlp, gold):
     nlp = make_nlp(factory, variant="baseline")
     pipe = nlp.get_pipe(factory)

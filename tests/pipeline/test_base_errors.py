@@ -8,7 +8,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import Adam
 
-FACTORIES = ("vsl_tagger", "vsl_ner", "crf_vae_tagger", "crf_vae_ner")
+FACTORIES = ("vsl_tagger", "vsl_ner", "crf_vae_tagger", "crf_vae_ner", "ssvae_textcat")
 
 
 def empty(nlp):
@@ -18,6 +18,7 @@ def empty(nlp):
 def with_new_label(nlp):
     reference = Doc(nlp.vocab, ["zebras", "here"], tags=["NEW", ""])
     reference.ents = [Span(reference, 0, 1, label="NEW")]
+    reference.cats = {"NEW": 1.0}
     return Example(Doc(nlp.vocab, ["zebras", "here"]), reference)
 
 
@@ -94,6 +95,8 @@ def test_a_loss_that_is_nan_stops_with_its_term(factory, make_nlp, gold):
         head = module.score if factory.startswith("crf_vae") else module.classifier
         head.weight[0] = float("nan")
     what = "loss term 'supervised' is nan"
+    if factory == "ssvae_textcat":
+        what = "loss term 'classification' is nan"
     if factory.startswith("crf_vae"):
         what = r"the scores of the tags are not finite: score\.weight"
     with pytest.raises(FloatingPointError, match=f"'{factory}', step 2: {what}"):

@@ -10,7 +10,7 @@ from thinc.api import Adam
 import spacy_semivae
 
 VSL = ("vsl_tagger", "vsl_ner")
-FACTORIES = (*VSL, "crf_vae_tagger", "crf_vae_ner")
+FACTORIES = (*VSL, "crf_vae_tagger", "crf_vae_ner", "ssvae_textcat")
 TAGGERS = ("vsl_tagger", "crf_vae_tagger")
 TEXTS = ["Ann saw Bob Lee in Rome!", "", "We like zebras", "\U0001f600"] * 3
 
@@ -21,7 +21,14 @@ def scores(nlp, name, texts=TEXTS):
 
 
 def written(docs):
-    return [([t.tag_ for t in doc], [(e.start, e.end, e.label_) for e in doc.ents]) for doc in docs]
+    return [
+        (
+            [t.tag_ for t in doc],
+            [(e.start, e.end, e.label_) for e in doc.ents],
+            [label for label, p in doc.cats.items() if p > 0.5],
+        )
+        for doc in docs
+    ]
 
 
 @pytest.fixture
@@ -41,13 +48,17 @@ def trained(make_nlp, gold, raw, fit):
 
 @pytest.mark.parametrize("factory", FACTORIES)
 def test_several_processes_predict_alike(factory, trained):
-    nlp = trained(factory, store_probabilities=True)
+    is_text = factory == "ssvae_textcat"  # its probabilities are the cats
+    nlp = trained(factory, **({} if is_text else {"store_probabilities": True}))
     expected = list(nlp.pipe(TEXTS))  # in this process first: its threads must not stop the others
     found = list(nlp.pipe(TEXTS, n_process=2, batch_size=2))
     assert written(found) == written(expected)
     key = f"{factory}_probabilities"
     for one, other in zip(found, expected):
-        assert numpy.allclose(one.user_data[key], other.user_data[key], atol=1e-6)
+        if is_text:
+            assert one.cats == pytest.approx(other.cats, abs=1e-6)
+        else:
+            assert numpy.allclose(one.user_data[key], other.user_data[key], atol=1e-6)
 
 
 def by_pickle(nlp):
@@ -65,6 +76,7 @@ SCHEDULE = {
 PRIORS = [{"@misc": f"semivae.{kind}Prior.v1"} for kind in ("Memory", "Snapshot")]
 KINDS = [(factory, prior) for factory in VSL for prior in PRIORS]
 KINDS += [("crf_vae_tagger", "empirical"), ("crf_vae_ner", "empirical")]
+KINDS += [("ssvae_textcat", "uniform")]
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, by_pickle])
@@ -119,7 +131,8 @@ def test_two_components_in_one_pipeline(pair, gold, raw, fit):
     losses = fit(nlp, [*gold(nlp), *raw(nlp)], 40, lr=0.01)[-1]
     assert {*pair, *(f"{factory}_kl" for factory in pair)} <= set(losses)
     found = written(nlp.pipe([eg.reference.text for eg in gold(nlp)]))
-    assert found == written(eg.reference for eg in gold(nlp))
+    expected = written(eg.reference for eg in gold(nlp))
+    assert [doc[:2] for doc in found] == [doc[:2] for doc in expected]
     result = nlp.evaluate(gold(nlp))
     assert result["tag_acc"] == result["ents_f"] == 1.0
     weights = nlp.config["training"]["score_weights"]
@@ -179,6 +192,7 @@ def test_components_state_what_they_write():
     assert attrs["token.tag"]["assigns"] == list(TAGGERS)
     assert attrs["doc.ents"]["assigns"] == ["vsl_ner", "crf_vae_ner"]
     assert attrs["doc.spans"]["assigns"] == ["crf_vae_ner"]
+    assert attrs["doc.cats"]["assigns"] == ["ssvae_textcat"]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
@@ -219,6 +233,7 @@ def test_train_in_a_notebook(factory, as_text, make_nlp, gold, raw):
         optimizer=Adam(0.03),
     )
     key = "tag_acc" if factory in TAGGERS else "ents_f"
+    key = "cats_score" if factory == "ssvae_textcat" else key
     assert nlp.evaluate(gold(nlp))[key] == pytest.approx(result["score"])
     assert result["score"] > 0.9
     assert result["steps"] == 60

@@ -17,7 +17,8 @@ TEXTS = ["Ann saw Bob Lee", "", "We like New York City .", " ", "Rome"]
 
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_every_generator_learns(generator, make_nlp, crf_model, gold, raw, fit, tensors):
-    nlp = make_nlp("crf_vae_ner", model=crf_model(generator), alpha=1.0, beta=0.01)
+    weights = {"alpha": 1.0, "beta": 0.01, "generator_weight": 1.0}
+    nlp = make_nlp("crf_vae_ner", model=crf_model(generator), **weights)
     pipe = nlp.get_pipe("crf_vae_ner")
     before = tensors(pipe.model)
     losses = fit(nlp, [*gold(nlp), *raw(nlp)], 25, lr=0.02)

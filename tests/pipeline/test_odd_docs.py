@@ -1,4 +1,4 @@
-"""The four components on odd, long and empty Docs."""
+"""The components on odd, long and empty Docs."""
 
 import numpy
 import pytest
@@ -7,7 +7,7 @@ from spacy.training import Example
 from spacy.util import fix_random_seed
 from thinc.api import Adam
 
-FACTORIES = ("vsl_tagger", "vsl_ner", "crf_vae_tagger", "crf_vae_ner")
+FACTORIES = ("vsl_tagger", "vsl_ner", "crf_vae_tagger", "crf_vae_ner", "ssvae_textcat")
 ODD = [
     "",
     " ",
@@ -23,7 +23,8 @@ ODD = [
     ("factory", "generator"),
     [
         *((factory, None) for factory in FACTORIES[:2]),
-        *((factory, generator) for factory in FACTORIES[2:] for generator in ("mf", "mt_lm")),
+        *((factory, generator) for factory in FACTORIES[2:4] for generator in ("mf", "mt_lm")),
+        ("ssvae_textcat", None),
     ],
 )
 def test_odd_docs_train_and_predict(factory, generator, make_nlp, crf_model, gold, annotation):
@@ -35,7 +36,7 @@ def test_odd_docs_train_and_predict(factory, generator, make_nlp, crf_model, gol
     for doc, text in zip(nlp.pipe(ODD), ODD):
         assert doc.text == text
         assert annotation(factory, nlp(text)) == annotation(factory, doc)
-        assert all(t.tag_ or t.ent_iob_ for t in doc)
+        assert all(doc.cats or t.tag_ or t.ent_iob_ for t in doc)
 
 
 @pytest.mark.parametrize(
@@ -64,9 +65,9 @@ def test_a_long_doc(factory, generator, size, make_nlp, crf_model, gold):
 
 @pytest.mark.parametrize("factory", FACTORIES)
 def test_empty_docs_contribute_nothing(factory, make_nlp, gold, tensors, same):
-    is_crf = factory.startswith("crf_vae")
+    is_crf, is_text = factory.startswith("crf_vae"), factory == "ssvae_textcat"
     settings = {"alpha": 0.0} if is_crf else {"prior": {"@misc": "semivae.StandardPrior.v1"}}
-    nlp = make_nlp(factory, **settings)
+    nlp = make_nlp(factory, **({} if is_text else settings))
     pipe, classes = nlp.get_pipe(factory), len(nlp.get_pipe(factory).scheme.names)
     before, empty = tensors(pipe.model), Example(Doc(nlp.vocab), Doc(nlp.vocab))
     assert nlp.update([empty, empty], sgd=Adam(0.01), losses={}) == {factory: 0.0}
@@ -74,9 +75,14 @@ def test_empty_docs_contribute_nothing(factory, make_nlp, gold, tensors, same):
     docs = [Doc(nlp.vocab), Doc(nlp.vocab)]
     scores = pipe.predict(docs)
     pipe.set_annotations(docs, scores)
-    assert [p.shape for p in pipe.predict_probabilities(docs)] == [(0, classes)] * 2
+    shape = (classes,) if is_text else (0, classes)
+    assert [p.shape for p in pipe.predict_probabilities(docs)] == [shape] * 2
     assert [len(doc) for doc in nlp.pipe(["", ""])] == [0, 0]
-    if not is_crf:
+    if is_text:
+        assert scores.shape == (2, classes)
+        assert numpy.isfinite(scores).all()
+        assert pipe.predict([]).shape == (0, classes)
+    elif not is_crf:
         assert scores.dataXd.shape == (0, classes)
         assert pipe.predict([]).dataXd.shape[0] == 0
     (first, *rest), found = gold(nlp), []

@@ -1,4 +1,4 @@
-"""Every setting of the four factories has an effect."""
+"""Every setting of the five factories has an effect."""
 
 import inspect
 
@@ -11,6 +11,7 @@ from thinc.api import SGD
 
 from spacy_semivae.layers.shim import collect_gradients
 from spacy_semivae.pipeline.crf_vae_factories import make_crf_vae_ner, make_crf_vae_tagger
+from spacy_semivae.pipeline.ssvae_factory import make_ssvae_textcat
 from spacy_semivae.pipeline.vsl import make_vsl_ner, make_vsl_tagger
 
 FACTORIES = {
@@ -18,6 +19,7 @@ FACTORIES = {
     "vsl_ner": make_vsl_ner,
     "crf_vae_tagger": make_crf_vae_tagger,
     "crf_vae_ner": make_crf_vae_ner,
+    "ssvae_textcat": make_ssvae_textcat,
 }
 ADAPTIVE = {"@misc": "semivae.AdaptiveBeta.v1", "start": 0.7}
 PRIORS = [f"semivae.{kind}Prior.v1" for kind in ("Standard", "Memory", "Snapshot")]
@@ -31,11 +33,17 @@ def first_losses(nlp, factory, gold, raw):
     return nlp.get_pipe(factory).update([*gold(nlp), *raw(nlp)])
 
 
+def predicted(nlp, factory, examples):
+    for eg in examples:
+        nlp.get_pipe(factory)(eg.predicted)
+    return examples
+
+
 def check_weight(setting, terms):
     """The weighted sum grows by twice the terms when the setting goes from 0.5 to 2.5."""
 
     def check(factory, make_nlp, gold, raw):
-        names = VSL_WEIGHTS if factory.startswith("vsl") else CRF_VAE_WEIGHTS
+        names = WEIGHTS[factory.split("_")[0]]
         low, high = (
             first_losses(
                 make_nlp(factory, **{**dict.fromkeys(names, 0.5), setting: value}),
@@ -125,6 +133,52 @@ def check_crf_vae_prior(factory, make_nlp, gold, raw):
     assert log_prior(table) == pytest.approx(table)
 
 
+def check_text_prior(factory, make_nlp, gold, raw):
+    labels = make_nlp(factory).get_pipe(factory).labels
+    for prior, expected in (("uniform", [0.5, 0.5]), (dict(zip(labels, (0.2, 0.8))), [0.2, 0.8])):
+        nlp = make_nlp(factory, prior=prior)
+        pipe = nlp.get_pipe(factory)
+        assert pipe.model.shims[0].module.log_prior.exp().tolist() == pytest.approx(expected)
+        (costs,) = pipe.label_costs([nlp.make_doc("")])
+        assert numpy.exp(-costs) == pytest.approx(expected)
+
+
+def check_word_dropout(factory, make_nlp, gold, raw):
+    for share in (0.0, 0.9):
+        nlp = make_nlp(factory, word_dropout=share)
+        pipe = nlp.get_pipe(factory)
+        assert pipe.make_batch(raw(nlp)).word_dropout == share
+        module = pipe.model.shims[0].module
+        embedding, seen = module.embedding, []
+        embedding.register_forward_hook(lambda m, args, out, seen=seen: seen.append(args[0]))
+        fix_random_seed(1)
+        pipe.update(gold(nlp))
+        found = [int((words == 0).sum()) for words in seen]  # read by the encoder, the decoder
+        assert (found[1] > found[0] + 5) == (share > 0)
+
+
+def check_text_threshold(factory, make_nlp, gold, raw):
+    nlp, seen = make_nlp(factory, threshold=0.3), {}
+    pipe = nlp.get_pipe(factory)
+    pipe.scorer = lambda examples, **settings: seen.update(settings) or {}
+    pipe.score(gold(nlp))
+    assert seen["threshold"] == 0.3
+    assert seen["labels"] == pipe.labels
+
+
+def check_discrimination_docs(factory, make_nlp, gold, raw):
+    for limit, expected in ((0, None), (1, 1), (3, 2), (200, 4)):
+        nlp, seen = make_nlp(factory, discrimination_docs=limit), []
+        pipe = nlp.get_pipe(factory)
+        measure = pipe.discrimination_index
+        pipe.discrimination_index = lambda egs, seen=seen, measure=measure: (
+            seen.append(len(egs)) or measure(egs)
+        )
+        found = pipe.score(predicted(nlp, factory, [*raw(nlp), *gold(nlp)]))
+        assert seen == ([] if expected is None else [expected])
+        assert ("cats_discrimination" in found) == ("cats_unit_kl" in found) == bool(seen)
+
+
 def check_attr(factory, make_nlp, gold, raw):
     nlp = make_nlp(factory, attr="pos")
     assert "PROPN" in nlp.get_pipe(factory).labels
@@ -154,6 +208,13 @@ def check_max_grad_norm(factory, make_nlp, gold, raw):
 def check_overwrite(factory, make_nlp, gold, raw):
     for overwrite in (True, False):
         nlp = make_nlp(factory, overwrite=overwrite)
+        if factory == "ssvae_textcat":
+            for cats in ({"talk": 7.0}, {"other": 7.0}):
+                doc = nlp.make_doc("Ann saw")
+                doc.cats = dict(cats)
+                nlp(doc)
+                assert (doc.cats == cats) == (not overwrite and "talk" in cats)
+            continue
         doc = Doc(nlp.vocab, words=["Ann", "saw"], tags=["KEPT", ""])
         doc.set_ents([Span(doc, 0, 1, label="KEPT")], default="missing")
         nlp(doc)
@@ -178,12 +239,13 @@ def check_store_probabilities(factory, make_nlp, gold, raw):
 def check_scorer(factory, make_nlp, gold, raw):
     def scores(**settings):
         nlp = make_nlp(factory, **settings)
-        return nlp.get_pipe(factory).score(gold(nlp))
+        return nlp.get_pipe(factory).score(predicted(nlp, factory, gold(nlp)))
 
-    assert ("tag_acc" if factory.endswith("tagger") else "ents_f") in scores()
+    key = "tag_acc" if factory.endswith("tagger") else "ents_f"
+    assert ("cats_score" if factory == "ssvae_textcat" else key) in scores()
     assert scores(scorer=None) == {}
     other = scores(scorer={"@scorers": "spacy.senter_scorer.v1"})
-    assert set(other) == {"sents_p", "sents_r", "sents_f"}
+    assert set(other) - {"cats_discrimination", "cats_unit_kl"} == {"sents_p", "sents_r", "sents_f"}
     if factory.endswith("tagger"):
         assert "pos_acc" in scores(attr="pos")
 
@@ -225,6 +287,11 @@ def check_threshold(factory, make_nlp, gold, raw):
 
 
 def check_model(factory, make_nlp, gold, raw):
+    if factory == "ssvae_textcat":
+        for hidden in (3, 7):
+            module = make_nlp(factory, model={"hidden": hidden}).get_pipe(factory).model.shims[0]
+            assert module.module.classifier.in_features == hidden
+        return
     setting = "width_y" if factory.startswith("vsl") else "width"
     for width in (3, 7):
         module = make_nlp(factory, model={setting: width}).get_pipe(factory).model.shims[0].module
@@ -253,6 +320,11 @@ CRF_VAE_WEIGHTS = {
     "beta": check_beta,
     "generator_weight": check_weight("generator_weight", {"generation": 1.0}),
 }
+TEXT_WEIGHTS = {
+    "alpha": check_weight("alpha", {"classification": 1.0}),
+    "kl_weight": check_weight("kl_weight", {"kl": 1.0}),
+}
+WEIGHTS = {"vsl": VSL_WEIGHTS, "crf": CRF_VAE_WEIGHTS, "ssvae": TEXT_WEIGHTS}
 VSL_CHECKS = {**CHECKS, **VSL_WEIGHTS, "prior": check_vsl_prior}
 CRF_VAE_CHECKS = {
     **CHECKS,
@@ -263,6 +335,15 @@ CRF_VAE_CHECKS = {
     "entity_ratio_target": check_entity_ratio_target,
     "entity_ratio_margin": check_entity_ratio_margin,
 }
+TEXT_CHECKS = {
+    **CHECKS,
+    **TEXT_WEIGHTS,
+    "word_dropout": check_word_dropout,
+    "prior": check_text_prior,
+    "threshold": check_text_threshold,
+    "discrimination_docs": check_discrimination_docs,
+}
+ALL_CHECKS = {"vsl": VSL_CHECKS, "crf": CRF_VAE_CHECKS, "ssvae": TEXT_CHECKS}
 
 
 def settings():
@@ -274,5 +355,4 @@ def settings():
 
 @pytest.mark.parametrize(("factory", "setting"), list(settings()))
 def test_every_setting_has_an_effect(factory, setting, make_nlp, gold, raw):
-    checks = VSL_CHECKS if factory.startswith("vsl") else CRF_VAE_CHECKS
-    checks[setting](factory, make_nlp, gold, raw)
+    ALL_CHECKS[factory.split("_")[0]][setting](factory, make_nlp, gold, raw)

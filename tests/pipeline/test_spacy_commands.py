@@ -39,7 +39,7 @@ def corpus(gold, tmp_path):
 
 
 PIPELINES = [["vsl_tagger"], ["vsl_ner"], ["vsl_tagger", "vsl_ner"]]
-PIPELINES += [["crf_vae_tagger"], ["crf_vae_ner"]]
+PIPELINES += [["crf_vae_tagger"], ["crf_vae_ner"], ["ssvae_textcat"]]
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
@@ -54,7 +54,10 @@ def test_configs_are_accepted(pipeline, corpus, tmp_path, capsys):
     debug_config(filled, overrides=overrides)
 
 
-@pytest.mark.parametrize(("factory", "key"), [("vsl_tagger", "tag_acc"), ("crf_vae_ner", "ents_f")])
+@pytest.mark.parametrize(
+    ("factory", "key"),
+    [("vsl_tagger", "tag_acc"), ("crf_vae_ner", "ents_f"), ("ssvae_textcat", "cats_score")],
+)
 def test_evaluate(factory, key, trained, corpus, tmp_path):
     nlp = trained(factory)
     nlp.to_disk(tmp_path / "model")
@@ -84,7 +87,7 @@ def test_benchmark_speed(trained, corpus, tmp_path):
     assert "words/s" in result.output
 
 
-@pytest.mark.parametrize("factory", ["vsl_tagger", "crf_vae_ner"])
+@pytest.mark.parametrize("factory", ["vsl_tagger", "crf_vae_ner", "ssvae_textcat"])
 def test_assemble(factory, trained, tmp_path):
     nlp = trained(factory)
     nlp.to_disk(tmp_path / "model")

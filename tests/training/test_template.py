@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy
 import pytest
 import spacy
+from spacy.tokens import DocBin
 from spacy.util import load_config_from_str, registry
 
 from spacy_semivae.training.initialize import initialize_nlp
@@ -30,10 +31,23 @@ def vectors(tmp_path_factory):
     return str(path)
 
 
-def on_demo_corpus(text):
+@pytest.fixture(scope="module")
+def with_cats(tmp_path_factory):
+    """The demo corpus with a class of each text: whether it is long."""
+    folder, vocab = tmp_path_factory.mktemp("cats"), spacy.blank("en").vocab
+    for name in ("train.spacy", "dev.spacy"):
+        docs = list(DocBin().from_disk(DEMO / name).get_docs(vocab))
+        middle = sorted(map(len, docs))[len(docs) // 2]
+        for doc in docs:
+            doc.cats = {"long": float(len(doc) > middle), "short": float(len(doc) <= middle)}
+        DocBin(docs=docs).to_disk(folder / name)
+    return folder
+
+
+def on_demo_corpus(text, folder):
     overrides = {
-        "paths.train": str(DEMO / "train.spacy"),
-        "paths.dev": str(DEMO / "dev.spacy"),
+        "paths.train": str(folder / "train.spacy"),
+        "paths.dev": str(folder / "dev.spacy"),
         "paths.unlabeled": str(DEMO / "unlabeled.txt"),
         "corpora.dev.limit": 5,
         "corpora.unlabeled.limit": 50,
@@ -44,9 +58,9 @@ def on_demo_corpus(text):
 
 @pytest.mark.parametrize("with_vectors", [True, False])
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_a_config_trains_as_it_is(name, with_vectors, vectors):
+def test_a_config_trains_as_it_is(name, with_vectors, vectors, with_cats):
     path = vectors if with_vectors else None
-    config = on_demo_corpus(make_config([name], lang="en", vectors=path))
+    config = on_demo_corpus(make_config([name], lang="en", vectors=path), with_cats)
     nlp, settings = initialize_nlp(config)
     result = train_nlp(nlp, settings, stdout=io.StringIO(), stderr=io.StringIO())
     assert result["steps"] == 2
@@ -61,7 +75,8 @@ def test_several_components_in_one_pipeline():
     assert config["nlp"]["lang"] == "de"
     assert config["nlp"]["pipeline"] == COMPONENTS
     weights = config["training"]["score_weights"]
-    assert weights["tag_acc"] == weights["ents_f"] == 0.5
+    main = [weights[name] for name in ("tag_acc", "ents_f", "cats_score")]
+    assert main == pytest.approx([1 / 3] * 3, abs=0.01)
     nlp = spacy.util.load_model_from_config(config, auto_fill=False)  # nothing is left to fill in
     assert nlp.pipe_names == COMPONENTS
 
@@ -97,6 +112,18 @@ def test_comments_stand_where_they_belong():
         "components.vsl_tagger.kl_weight": [""],
         "components.vsl_tagger.prior": [""],
         f"{model}.tok2vec": ["embeddings", "min_count"],
+    }
+
+
+def test_comments_of_the_text_classifier():
+    found = comments_of(make_config(["ssvae_textcat"], lang="en"))
+    name = "components.ssvae_textcat"
+    assert {key: found[key] for key in found if key.startswith(name)} == {
+        name: ["discrimination_docs"],
+        f"{name}.alpha": [""],
+        f"{name}.kl_weight": [""],
+        f"{name}.word_dropout": [""],
+        f"{name}.model": ["tok2vec", "decoder", "marginal", "truncation"],
     }
 
 
