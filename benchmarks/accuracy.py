@@ -4,9 +4,9 @@
     python benchmarks/accuracy.py --only twitter/hier # rows by prefix
     python benchmarks/accuracy.py --run twitter/hier/0
 
-The corpora are made by `spacy project run twitter-corpus`, `ud-corpus`, `btc-corpus`,
-`btc-partial-corpus`, `wnut17-corpus` (see project.yml) and by sentences.py. Each result
-in benchmarks/results/ holds scores, updates, the raw text's loss terms and correct counts a Doc.
+The corpora are made by `spacy project run` with `twitter-corpus`, `ud-corpus`, `btc-corpus`,
+`btc-partial-corpus`, `wnut17-corpus`, `ag-news-corpus` and `imdb-corpus`, and by sentences.py. A
+result in benchmarks/results/ holds scores, updates, the raw text's loss terms and counts by Doc.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from counts import predict, test
 from rows import ROWS as VSL_ROWS
 from rows import Row
 from rows_crf import ROWS as CRF_ROWS
+from rows_ssvae import ROWS as SSVAE_ROWS
 from spacy.cli.init_config import init_config
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -42,10 +43,13 @@ from spacy_semivae.training.run import train_nlp
 from spacy_semivae.training.unlabeled import create_unlabeled_corpus
 
 RESULTS = Path(__file__).parent / "results"
-ROWS = [*VSL_ROWS, *CRF_ROWS]
+ROWS = [*VSL_ROWS, *CRF_ROWS, *SSVAE_ROWS]
 HELDOUT_DOCS = 500
+STOCK = {"tag_acc": "tagger", "pos_acc": "morphologizer", "ents_f": "ner"} | {
+    "cats_score": "textcat"
+}
 CANDIDATE = 0.05  # spans less likely than this are no candidates
-HELDOUT_TERMS = ("unlabeled_reconstruction", "unlabeled_kl", "reconstruction", "kl")
+HELDOUT_TERMS = ("unlabeled_reconstruction", "unlabeled_kl", "reconstruction", "kl", "entropy")
 
 
 def jobs(rows: list[Row], prefix: str) -> list[tuple[Row, int]]:
@@ -165,11 +169,10 @@ def change(config: Config, settings: dict[str, Any]) -> Config:
 def run_stock(row: Row, seed: int, output: Path, log: Any) -> dict[str, Any]:
     """Train spaCy's own component with spaCy's own loop and, but for the row's, settings."""
     corpus = row.corpus
-    kind = {"tag_acc": "tagger", "pos_acc": "morphologizer", "ents_f": "ner"}[corpus.metric]
-    lang = corpus.settings.get("nlp.lang", "en")
-    large = any(name.startswith("components.transformer") for name in row.settings)
-    optimize = "accuracy" if large else "efficiency"
-    text = init_config(lang=lang, pipeline=[kind], optimize=optimize, gpu=large).to_str()
+    kind = STOCK[corpus.metric]
+    lang, gpu = corpus.settings.get("nlp.lang", "en"), row.stock == "gpu"
+    optimize = "accuracy" if gpu else row.stock
+    text = init_config(lang=lang, pipeline=[kind], optimize=optimize, gpu=gpu).to_str()
     names = ("paths.train", "paths.dev", "nlp.tokenizer.@tokenizers", "nlp.lang")
     overrides = {k: v for k, v in corpus.settings.items() if k in names}
     overrides |= {**row.settings, "system.seed": seed}
@@ -216,16 +219,17 @@ def calibration(nlp: Language, examples: list[Example]) -> dict[str, list[list[f
 
 
 def heldout_terms(nlp: Language, row: Row) -> dict[str, float]:
-    """Measure the loss terms of raw text that training does not see, per token."""
+    """Measure the loss terms of raw text that training does not see, per token or per Doc."""
     pipe: Any = nlp.get_pipe(row.corpus.component)
     totals: dict[str, float] = {}
-    tokens = 0
+    units = 0
     for docs in minibatch(heldout_docs(nlp, row), size=50):
-        size = sum(len(doc) for doc in docs)
-        tokens += size
+        is_text = row.corpus.component == "ssvae_textcat"
+        size = len(docs) if is_text else sum(len(doc) for doc in docs)
+        units += size
         for term, value in pipe.evaluate_terms(docs).items():
             totals[term] = totals.get(term, 0.0) + value * size
-    return {term: total / tokens for term, total in totals.items() if term in HELDOUT_TERMS}
+    return {term: total / units for term, total in totals.items() if term in HELDOUT_TERMS}
 
 
 def heldout_docs(nlp: Language, row: Row) -> Iterator[Doc]:

@@ -26,7 +26,7 @@ def test(examples: list[Example], metric: str) -> dict[str, Any]:
     """Score the test set, and count what is right in each Doc for paired tests.
 
     examples (list[Example]): Predicted and gold Docs.
-    metric (str): "ents_f", or "tag_acc", "pos_acc" and so on.
+    metric (str): "ents_f", "cats_score", or "tag_acc", "pos_acc" and so on.
     RETURNS (dict): The score ("test") and the counts of each Doc ("counts").
     """
     if metric == "ents_f":
@@ -35,10 +35,17 @@ def test(examples: list[Example], metric: str) -> dict[str, Any]:
         score = 2 * right / max(1, predicted + gold)
     else:
         attr = metric.split("_")[0]
-        counts = [token_counts(eg, attr) for eg in examples]
-        right, tokens = (sum(column) for column in zip(*counts))
-        score = right / tokens
+        is_text = attr == "cats"
+        counts = [text_counts(eg) if is_text else token_counts(eg, attr) for eg in examples]
+        right, known = (sum(column) for column in zip(*counts))
+        score = right / known
     return {"test": score, "counts": counts}
+
+
+def text_counts(eg: Example) -> tuple[int, int]:
+    """Count whether the most probable class of a Doc is right."""
+    predicted, gold = eg.predicted.cats, eg.reference.cats
+    return int(max(predicted, key=predicted.__getitem__) == max(gold, key=gold.__getitem__)), 1
 
 
 def token_counts(eg: Example, attr: str) -> tuple[int, int]:

@@ -62,7 +62,7 @@ class Row:
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
-    stock: bool = False
+    stock: str | None = None  # spaCy's own: its settings for "efficiency", "accuracy" or "gpu"
     warm: str | None = None  # the row that is trained first and starts the priors
 
 
@@ -139,15 +139,15 @@ ROWS = [
     vsl("twitter", "hier-raw", raw=True),
     baseline("twitter"),
     vsl("twitter", "hier-raw-alpha0", raw=True, alpha=0.0),
-    Row(CORPORA["twitter"], "stock", stock=True),
+    Row(CORPORA["twitter"], "stock", stock="efficiency"),
     vsl("twitter", "hier"),
     vsl("ud", "hier"),
     baseline("ud"),
     vsl("ud", "hier-raw", raw=True),
-    Row(CORPORA["ud"], "stock", stock=True),
+    Row(CORPORA["ud"], "stock", stock="efficiency"),
     baseline("btc"),
     vsl("btc", "hier-raw", raw=True),
-    Row(CORPORA["btc"], "stock", stock=True),
+    Row(CORPORA["btc"], "stock", stock="efficiency"),
     vsl("btc", "hier"),
     vsl("ud", "hier-raw-alpha0", raw=True, alpha=0.0),
     vsl("ud", "hier-fixed", seeds=2, model__tok2vec__embeddings="fixed"),

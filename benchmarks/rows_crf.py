@@ -133,16 +133,17 @@ def crf(
     return Row(where, name, found, tuple(range(seeds)))
 
 
-def stock(where: Corpus, name: str = "stock", **settings: Any) -> Row:
+def stock(where: Corpus, name: str = "stock", optimize: str = "efficiency", **settings: Any) -> Row:
     """Describe the stock recognizer with one seed.
 
     where (Corpus): The corpus.
     name (str): The row's name.
+    optimize (str): See `Row.stock`.
     settings (Any): Settings of the config, `__` for a dot.
     RETURNS (Row): The row.
     """
     found = {key.replace("__", "."): value for key, value in settings.items()}
-    return Row(where, name, found, seeds=(0,), stock=True)
+    return Row(where, name, found, seeds=(0,), stock=optimize)
 
 
 KL = {"beta": 0.3}  # chosen on dev; one that adapts falls further where all raw text is extra
@@ -174,7 +175,7 @@ ROWS = [
     crf(BTC100, "s", "s", raw=False),
     crf(BTC100, "mt", "mt", **KL),
     stock(BTC100),
-    stock(BTC100, "stock-transformer", **TRANSFORMER),
+    stock(BTC100, "stock-transformer", "gpu", **TRANSFORMER),
     crf(PSL_TRAINED, "s-prior-trained", "s", seeds=2, **THIRD, **TRAIN),
     crf(PSL_TRAINED, "s-prior-minilm", "s", seeds=2, **THIRD, model__tok2vec=TRAINED),
     crf(PSL_TRAINED, "ratio-trained", "s", seeds=2, **{**RATIO, **THIRD}, **TRAIN),
