@@ -4,7 +4,9 @@ import typer
 from spacy.cli._util import app as spacy_app
 
 from .convert import convert_cli
+from .generate import generate_cli
 from .init_config import init_config_cli
+from .pretrain import pretrain_cli
 from .prune import prune_cli
 from .split import split_cli
 from .train import train_cli
@@ -18,7 +20,9 @@ app = typer.Typer(
 WITH_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command("convert")(convert_cli)
+app.command("generate")(generate_cli)
 app.command("init-config")(init_config_cli)
+app.command("pretrain", context_settings=WITH_OVERRIDES)(pretrain_cli)
 app.command("prune")(prune_cli)
 app.command("split")(split_cli)
 app.command("train", context_settings=WITH_OVERRIDES)(train_cli)

@@ -16,6 +16,7 @@ from spacy.util import minibatch, resolve_dot_names
 from thinc.api import Config
 
 from ..pipeline.base import SemiSupervisedPipe
+from ..pipeline.ssvae import SSVAETextcat
 from ..pipeline.vsl import VSLPipe
 from .raw_text import normalize_text
 from .schema import SemiVAESchema, WarmStart, check_paths, check_training_keys, resolve_semivae
@@ -171,6 +172,23 @@ def semi_supervised_pipes(nlp: Language, frozen: Sequence[str] = ()) -> list[Sem
         for name, pipe in nlp.pipeline
         if isinstance(pipe, SemiSupervisedPipe) and name not in frozen
     ]
+
+
+def find_textcat(nlp: Language, name: str | None) -> SSVAETextcat:
+    """Find a text classifier of this package.
+
+    nlp (Language): The pipeline.
+    name (str | None): Its name; None for the only one.
+    RETURNS (SSVAETextcat): The component.
+    RAISES (ValueError): When there is none, not this one, or more than one.
+    """
+    found = {n: pipe for n, pipe in nlp.components if isinstance(pipe, SSVAETextcat)}
+    if name is None and len(found) == 1:
+        return next(iter(found.values()))
+    if name is None or name not in found:
+        wanted = "one ssvae_textcat, or its name" if name is None else f"ssvae_textcat {name!r}"
+        raise ValueError(f"The pipeline needs {wanted}: got {list(found)} of {nlp.component_names}")
+    return found[name]
 
 
 def raw_batches(nlp: Language, corpus: Any, batcher: Any) -> Iterator[list[Example]]:

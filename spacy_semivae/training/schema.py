@@ -3,16 +3,31 @@
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator
 from spacy.schemas import ConfigSchemaTraining
 from spacy.util import registry
-from thinc.api import Config
+from thinc.api import Config, Optimizer
 
 DEFAULT_BATCHER = {
     "@batchers": "spacy.batch_by_words.v1",
     "size": 500,
     "tolerance": 0.2,
     "discard_oversize": False,
+}
+DEFAULT_PRETRAINING: dict[str, Any] = {
+    "max_epochs": 5,
+    "dropout": 0.2,
+    "autoencoder": False,
+    "heldout": 20,
+    "max_grad_norm": 5.0,
+    "batcher": {"@batchers": "spacy.batch_by_sequence.v1", "size": 32},
+    "optimizer": {
+        "@optimizers": "Adam.v1",
+        "learn_rate": 0.004,
+        "L2": 0.0,
+        "grad_clip": 0.0,
+        "use_averages": False,
+    },
 }
 
 
@@ -26,6 +41,34 @@ class WarmStart(BaseModel):
     weights: StrictBool = Field(False, title="Start at its weights too")
 
 
+class Pretraining(BaseModel):
+    """The [semivae.pretraining] block: the language model that starts a text classifier."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    component: str | None = Field(None, title="The ssvae_textcat to start; null for the only one")
+    max_epochs: int = Field(..., title="Passes over the raw corpus", ge=1)
+    dropout: float = Field(..., title="Dropout", ge=0, lt=1)
+    autoencoder: StrictBool = Field(..., title="Read the text before writing it again")
+    heldout: int = Field(..., title="Every n-th raw text measures the perplexity", ge=2)
+    max_grad_norm: float = Field(..., title="Joint norm of all gradients at most", ge=0)
+    batcher: Callable[..., Any] = Field(..., title="Batches of raw Docs")
+    optimizer: Optimizer = Field(..., title="The optimizer, without averages")
+
+    @field_validator("optimizer")
+    @classmethod
+    def check_averages(cls, optimizer: Optimizer) -> Optimizer:
+        """Refuse averages of weights, which would not be those that are saved.
+
+        optimizer (Optimizer): The optimizer.
+        RETURNS (Optimizer): The same.
+        RAISES (ValueError): When it keeps averages.
+        """
+        if optimizer.averages is not None:
+            raise ValueError("pretraining keeps no averages: set use_averages to false")
+        return optimizer
+
+
 class SemiVAESchema(BaseModel):
     """The [semivae] block."""
 
@@ -35,6 +78,7 @@ class SemiVAESchema(BaseModel):
     init_unlabeled: int = Field(10000, title="Raw Docs that initialize sees", ge=0)
     batcher: Callable[..., Any] = Field(..., title="Batches of raw Docs")
     warm_start: WarmStart = Field(default_factory=WarmStart)
+    pretraining: Pretraining
 
 
 def resolve_semivae(config: Config) -> SemiVAESchema:
@@ -51,11 +95,21 @@ def resolve_semivae(config: Config) -> SemiVAESchema:
         )
     block = dict(config["semivae"])
     block["batcher"] = block.get("batcher") or DEFAULT_BATCHER
+    block["pretraining"] = complete_pretraining(block)
     try:
         return SemiVAESchema(**registry.resolve(block))
     except ValidationError as error:
         found = [f"semivae.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ValueError(f"Wrong settings in [semivae]: {'; '.join(found)}") from None
+
+
+def complete_pretraining(block: dict[str, Any]) -> Config:
+    """Put defaults where the [semivae.pretraining] block has nothing.
+
+    block (dict): The [semivae] block.
+    RETURNS (Config): The complete block, functions not resolved.
+    """
+    return Config(DEFAULT_PRETRAINING).merge(block.get("pretraining") or {})
 
 
 def check_training_keys(config: Config) -> None:

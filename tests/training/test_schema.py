@@ -26,6 +26,16 @@ def test_defaults():
     assert (settings.warm_start.path, settings.warm_start.prior) == (None, True)
     assert not settings.warm_start.weights
     assert [len(batch) for batch in settings.batcher(range(7))] == [3, 3, 1]
+    assert settings.pretraining.max_epochs == 5
+    assert settings.pretraining.optimizer.learn_rate == 0.004
+
+
+def test_one_setting_of_pretraining_leaves_the_others():
+    optimizer = "[semivae.pretraining]\n\n[semivae.pretraining.optimizer]\nlearn_rate = 0.1\n"
+    settings = resolve(f"{BLOCK}\n{optimizer}").pretraining
+    assert settings.optimizer.learn_rate == 0.1
+    assert settings.optimizer.averages is None
+    assert settings.heldout == 20
 
 
 def test_a_batcher_of_words_is_the_default():
@@ -49,6 +59,11 @@ def test_a_missing_block_says_what_to_do():
         (BLOCK.replace("[semivae]", "[semivae]\ninit_unlabeled = -1", 1), r"init_unlabeled: .*0"),
         (BLOCK + "\n[semivae.warm_start]\npriors = true\n", r"semivae\.warm_start\.priors: Extra"),
         (BLOCK + '\n[semivae.warm_start]\nprior = "yes"\n', r"semivae\.warm_start\.prior: .*bool"),
+        (BLOCK + "\n[semivae.pretraining]\nepochs = 1\n", r"semivae\.pretraining\.epochs: Extra"),
+        (
+            BLOCK + "\n[semivae.pretraining]\ndropout = 1.0\n",
+            r"pretraining\.dropout: .*less than 1",
+        ),
         (BLOCK.replace("size", "sise"), r"sise"),
         (BLOCK.replace("spacy.batch_by_sequence.v1", "no.such.batcher"), r"no\.such\.batcher"),
     ],

@@ -12,6 +12,7 @@ from spacy.util import load_config_from_str, registry
 
 from spacy_semivae.training.initialize import initialize_nlp
 from spacy_semivae.training.run import train_nlp
+from spacy_semivae.training.schema import DEFAULT_PRETRAINING
 from spacy_semivae.training.template import COMPONENTS, make_config
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +126,20 @@ def test_comments_of_the_text_classifier():
         f"{name}.word_dropout": [""],
         f"{name}.model": ["tok2vec", "decoder", "marginal", "truncation"],
     }
+
+
+def test_the_language_model_of_the_text_classifier():
+    config = load_config_from_str(make_config(["ssvae_textcat"], lang="en"), interpolate=False)
+    assert config["paths"]["language_model"] is None
+    assert config["initialize"]["components"]["ssvae_textcat"] == {
+        "language_model": "${paths.language_model}",
+        "language_model_encoder": False,
+    }
+    text = make_config(["ssvae_textcat"], lang="en")
+    assert comments_of(text)["semivae.pretraining"] == ["", "autoencoder", "heldout"]
+    assert config["semivae"]["pretraining"] == DEFAULT_PRETRAINING
+    others = load_config_from_str(make_config(["vsl_tagger"], lang="en"), interpolate=False)
+    assert "pretraining" not in others["semivae"]
 
 
 @pytest.mark.parametrize("name", ["tagger", "vsl", ""])
