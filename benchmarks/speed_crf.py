@@ -13,8 +13,6 @@ of tags.
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -25,6 +23,7 @@ from typing import Any
 import srsly
 import torch
 from memory import peak_bytes
+from timing import median_ratio, time_in_turn
 from torch import Tensor
 
 from spacy_semivae.modules.chain import length_mask
@@ -203,20 +202,6 @@ def path_scores(problem: Problem, paths: list[list[int]]) -> Tensor:
     return torch.tensor(scores, device=problem.emissions.device)
 
 
-def milliseconds(function: Callable[[], Any], device: str) -> float:
-    """Time a call, by the device's own clock on a GPU."""
-    if device == "cpu":
-        begin = time.perf_counter()
-        function()
-        return (time.perf_counter() - begin) * 1000
-    events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
-    events[0].record()
-    function()
-    events[1].record()
-    torch.cuda.synchronize()
-    return events[0].elapsed_time(events[1])
-
-
 def compare(
     what: str, ours: Ours, peers: dict[str, Any], *, repeats: int, device: str
 ) -> dict[str, Any]:
@@ -225,16 +210,11 @@ def compare(
     row: dict[str, Any] = {}
     for name, peer in peers.items() or [("", None)]:
         tasks = {"ours": run, **({name: getattr(peer, what)} if peer else {})}
-        times: dict[str, list[float]] = {key: [] for key in tasks}
-        for _ in range(repeats):
-            for key, task in tasks.items():
-                for _ in range(WARM):
-                    task()
-                times[key].append(milliseconds(task, device))
+        times = time_in_turn(tasks, rounds=repeats, warm=WARM, device=device)
         medians = {f"{key}_ms": round(median(x), 3) for key, x in times.items()}
         if peer:
-            ratios = [b / a for a, b in zip(times["ours"], times[name], strict=True)]
-            medians[f"{name}_ratio"] = round(median(ratios), 2)
+            ratio = median_ratio(times[name], times["ours"])
+            medians[f"{name}_ratio"] = round(ratio, 2)
         row = {**medians, **row}
     peak = peak_bytes(run, device)
     size = ours.problem.emissions.numel()

@@ -11,7 +11,6 @@ with empty caches is slower than the stock tagger (`HashEmbedCNN`, width 96).
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable
 from itertools import islice, repeat
 from pathlib import Path
@@ -25,6 +24,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed, set_dropout_rate
+from timing import milliseconds, predict
 
 from spacy_semivae.training.unlabeled import create_unlabeled_corpus
 
@@ -41,19 +41,6 @@ def build(factory: str, config: dict[str, Any], examples: list[Example]) -> Lang
     for start in range(0, len(examples), BATCH):
         nlp.update(examples[start : start + BATCH], sgd=sgd)
     return nlp
-
-
-def seconds(function: Callable[[], Any]) -> float:
-    """Time a call."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
-def predict(nlp: Language, texts: list[Doc]) -> None:
-    """Tag fresh copies of Docs."""
-    for _ in nlp.pipe([Doc(nlp.vocab, [t.text for t in doc]) for doc in texts], batch_size=256):
-        pass
 
 
 def train(nlp: Language, sgd: Adam, batches: list[list[Example]]) -> None:
@@ -87,13 +74,13 @@ def compare(
     pairs = []
     for _ in repeat(None, ROUNDS):
         before()
-        pairs.append((seconds(ours), seconds(stock)))
+        pairs.append((milliseconds(ours), milliseconds(stock)))
     ratio = median(b / a for a, b in pairs)
     row = {
         "measure": name,
         "threads": torch.get_num_threads(),
-        "ours_words_per_s": round(words / median(a for a, _ in pairs)),
-        "stock_words_per_s": round(words / median(b for _, b in pairs)),
+        "ours_words_per_s": round(1000 * words / median(a for a, _ in pairs)),
+        "stock_words_per_s": round(1000 * words / median(b for _, b in pairs)),
         "ratio": round(ratio, 2),
         "ratio_min": round(min(b / a for a, b in pairs), 2),
         "ratio_max": round(max(b / a for a, b in pairs), 2),
