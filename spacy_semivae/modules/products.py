@@ -10,7 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-LARGE = 2**16  # entries of a matrix from which oneDNN is worth preparing it
+LARGE = 2**15  # entries of a matrix from which oneDNN is worth preparing it
 
 
 def product(X: Tensor, W: Tensor) -> Tensor:
