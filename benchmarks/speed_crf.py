@@ -13,6 +13,7 @@ of tags.
 
 import argparse
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -76,23 +77,23 @@ def draw(shape: tuple[int, int, int], device: str, scale: float = 1.0) -> Proble
     return Problem(scores(*shape), ends, lengths.to(device), gold.to(device))
 
 
-class Contestant:
+class Contestant(ABC):
     """A library's CRF of a problem."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.leaves = problem, problem.leaves
 
+    @abstractmethod
     def crf(self) -> Any:
         """RETURNS (Any): The distribution, made anew: nothing is kept between rounds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_prob(self) -> Tensor:
         """RETURNS (Tensor): The log-likelihoods, (B,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self) -> Any:
         """RETURNS (Any): The best paths."""
-        raise NotImplementedError
 
     def loss(self) -> tuple[Tensor, ...]:
         """RETURNS (tuple): Gradients of the negative log-likelihood, by forward and backward."""

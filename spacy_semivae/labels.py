@@ -4,6 +4,7 @@ A token whose annotation is absent or does not fit the predicted tokens is MISSI
 """
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,7 +37,7 @@ class TransitionMask:
     end: BoolArray  # (C,)
 
 
-class LabelScheme:
+class LabelScheme(ABC):
     """What both schemes share: class names, allowed classes, the count of misaligned tokens."""
 
     def __init__(self, what: str, names: list[str]) -> None:
@@ -50,9 +51,9 @@ class LabelScheme:
         """RETURNS (list[str]): The name of every class; a class id is an index into it."""
         return list(self._names)
 
+    @abstractmethod
     def encode(self, example: Example) -> IntArray:
         """RETURNS (IntArray): A class id or MISSING for each predicted token, (N,)."""
-        raise NotImplementedError
 
     def allowed(self, example: Example) -> BoolArray:
         """RETURNS (BoolArray): The one class of an annotated token, else every class, (N, C)."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .chain import length_mask
+from .classes import enlarge, enlarge_linear, log_prior
 from .crf import LinearChainCRF
 from .generators import Generator, build_generator
 from .objective import mean_where
@@ -245,19 +246,14 @@ class CRFVAE(nn.Module):
         prior (Tensor): Probabilities, (C,).
         RAISES (ValueError): For an entry that is not positive.
         """
-        if not bool((prior > 0).all()):
-            raise ValueError(f"every entry of the prior must be positive, but got {prior.tolist()}")
-        self.log_prior.copy_(prior.log())
+        self.log_prior.copy_(log_prior(prior))
 
     def resize(self, nO: int) -> None:
         """Add tags; the old ones keep their weights, new ones start at zero.
 
         nO (int): Tags wanted, at least as many as now. Transitions and prior are to be set anew.
         """
-        old = self.score
-        self.score = nn.Linear(old.in_features, nO).to(old.weight)
-        for name in ("weight", "bias"):
-            setattr(self.score, name, nn.Parameter(enlarge(getattr(old, name), nO)))
+        self.score = enlarge_linear(self.score, nO)
         for name in ("start", "pair", "end"):
             setattr(
                 self, name, nn.Parameter(enlarge(getattr(self, name), nO, square=name == "pair"))
@@ -298,17 +294,3 @@ def outside_shares(q: LinearChainCRF) -> dict[str, Tensor]:
     expected = q.marginals()[..., OUTSIDE].sum() / units
     decoded = ((q.viterbi() == OUTSIDE) & q.inside).sum() / units
     return {"expected": expected, "decoded": decoded}
-
-
-def enlarge(values: Tensor, size: int, *, square: bool = False) -> Tensor:
-    """Add rows of zeros, and columns too.
-
-    values (Tensor): The values, (rows, ...).
-    size (int): Rows wanted.
-    square (bool): Whether there are to be as many columns.
-    RETURNS (Tensor): The larger values, without gradient.
-    """
-    shape = (size, size) if square else (size, *values.shape[1:])
-    larger = values.detach().new_zeros(shape)
-    larger[tuple(slice(n) for n in values.shape)] = values.detach()
-    return larger

@@ -18,11 +18,13 @@ B documents, N units (padded at the end), T units in all (documents one after th
 V words; d and nS are the widths of the tag embeddings and of the language model's states.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from .classes import enlarge
 from .cross_entropy import cross_entropy
 from .transformer import Transformer
 
@@ -98,7 +100,7 @@ def build_generator(
     return ResidualGenerator(U, context, nV, nS=nS, hidden=hidden)
 
 
-class Generator(nn.Module):
+class Generator(nn.Module, ABC):
     """What the generators share: -log p(x | y) at relaxed tags, and room for more tags.
 
     tags (Tensor): The first values of the weights of each tag, (rows, C).
@@ -149,11 +151,11 @@ class Generator(nn.Module):
         U = Y.masked_fill(~inside[:, :, None], 0.0) @ self.tags.T  # (B, N, d)
         return self.context(U, inside)[inside]
 
+    @abstractmethod
     def _measure(
         self, X: Tensor, words: Tensor, states: Tensor | None, outputs: Tensor | None
     ) -> Tensor:
         """RETURNS (Tensor): -log p of each word, from what `_encode` gave, (T,)."""
-        raise NotImplementedError
 
     def _check_states(
         self, words: Tensor, states: Tensor | None, outputs: Tensor | None
@@ -187,11 +189,10 @@ class Generator(nn.Module):
         nO (int): Tags wanted, at least as many as now.
         RAISES (ValueError): When they are fewer than now.
         """
-        old = self.tags.detach()
-        rows, kept = old.shape
+        kept = self.tags.shape[1]
         if nO < kept:
             raise ValueError(f"A generator of {kept} tags cannot be resized to {nO}")
-        self.tags = nn.Parameter(torch.cat((old, old.new_zeros((rows, nO - kept))), 1))
+        self.tags = nn.Parameter(enlarge(self.tags.T, nO).T.contiguous())
 
 
 class FactoredGenerator(Generator):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy as class_cross_entropy
 from torch.nn.functional import one_hot
 
-from .crf_vae import enlarge
+from .classes import enlarge_linear, log_prior
 from .label_pairs import every_pair, pair_up
 from .label_samples import LabelSampler
 from .labeled_mlp import norm_and_drop
@@ -267,19 +267,14 @@ class SSVAE(nn.Module):
         prior (Tensor): Probabilities, (C,).
         RAISES (ValueError): For an entry that is not positive.
         """
-        if not bool((prior > 0).all()):
-            raise ValueError(f"every entry of the prior must be positive, but got {prior.tolist()}")
-        self.log_prior.copy_(prior.log())
+        self.log_prior.copy_(log_prior(prior))
 
     def resize(self, nO: int) -> None:
         """Add classes; the old ones keep their weights, new ones start at zero.
 
         nO (int): Classes wanted, at least as many as now. The prior is uniform after it.
         """
-        old = self.classifier
-        self.classifier = nn.Linear(old.in_features, nO).to(old.weight)
-        for name in ("weight", "bias"):
-            setattr(self.classifier, name, nn.Parameter(enlarge(getattr(old, name), nO)))
+        self.classifier = enlarge_linear(self.classifier, nO)
         self.log_prior = uniform(nO).to(self.log_prior)
         if self.generator is not None:
             self.generator.resize(nO)

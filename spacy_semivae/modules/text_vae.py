@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .crf_vae import enlarge
+from .classes import enlarge
 from .gaussian import Gaussian
 from .labeled_mlp import LabeledMLP
 from .lstm import TextLSTM

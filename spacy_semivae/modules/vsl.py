@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy as class_cross_entropy
 from torch.nn.functional import logsigmoid
 
+from .classes import enlarge_linear
 from .cross_entropy import cross_entropy
 from .gaussian import Gaussian
 from .objective import mean_where
@@ -231,11 +232,7 @@ class VSL(nn.Module):
 
         nO (int): Classes wanted, at least as many as now.
         """
-        old = self.classifier
-        self.classifier = nn.Linear(old.in_features, nO).to(old.weight)
-        with torch.no_grad():
-            for new, kept in zip(self.classifier.parameters(), old.parameters()):
-                new.zero_()[: len(kept)] = kept
+        self.classifier = enlarge_linear(self.classifier, nO)
 
     def prune(self) -> None:
         """Remove what prediction does not need: the decoder, and z where it is not classified."""

@@ -5,6 +5,7 @@ base initializes, updates, clips, counts steps, reports every term and stores.
 """
 
 import multiprocessing
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from .labeled import LabeledPipe, Scheme
 from .survey import Survey
 
 
-class SemiSupervisedPipe(LabeledPipe):
+class SemiSupervisedPipe(LabeledPipe, ABC):
     """A trainable component that learns from any mixture of annotation.
 
     vocab (Vocab): The shared vocabulary.
@@ -64,20 +65,20 @@ class SemiSupervisedPipe(LabeledPipe):
 
     # What a subclass says
 
+    @abstractmethod
     def make_batch(self, examples: Sequence[Example]) -> Any:
         """Bring Examples into the form that the model learns from.
 
         examples (Sequence[Example]): Labelled, partly labelled and raw Examples.
         RETURNS (Any): The model's training batch.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def weights(self) -> dict[str, float]:
         """Give the weight of every loss term at the present step.
 
         RETURNS (dict[str, float]): Weights by term.
         """
-        raise NotImplementedError
 
     def uses_unlabeled(self) -> bool:
         """Tell whether raw Docs have a weight at the present step; training leaves them out if not.
@@ -86,21 +87,21 @@ class SemiSupervisedPipe(LabeledPipe):
         """
         return True
 
+    @abstractmethod
     def is_labeled(self, example: Example) -> bool:
         """Tell whether the reference Doc has any label for this component.
 
         example (Example): The Example.
         RETURNS (bool): False for raw text.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, scores: Any) -> list[Any]:
         """Choose the classes.
 
         scores (Any): What `predict` gave.
         RETURNS (list[ndarray]): Class ids of each Doc, (N,).
         """
-        raise NotImplementedError
 
     def set_vocabulary(self, counts: Counter[str], n_labeled: int) -> None:
         """Prepare what depends on all Docs, before the model is initialized.

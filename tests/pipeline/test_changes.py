@@ -166,7 +166,7 @@ def learn_new(nlp, factory):
     ],
 )
 def test_labels_can_be_added_after_training(
-    factory, kind, build, gold, raw, annotation, through_bytes, measured
+    factory, kind, build, gold, raw, annotation, through_bytes, measured, same
 ):
     nlp = build(factory, kind)
     pipe, optimizer = nlp.get_pipe(factory), Adam(0.02)
@@ -189,8 +189,11 @@ def test_labels_can_be_added_after_training(
     found = annotation(factory, nlp(Doc(nlp.vocab, words=["zebras", "here"])))
     assert found[0] == ((0, 1, "NEW") if factory.endswith("ner") else "NEW")
     assert factory.endswith("tagger") or len(found) == 1
-    for one, other in zip(measured(through_bytes(nlp), factory), measured(nlp, factory)):
-        assert numpy.allclose(one, other, atol=1e-5)  # the grown weights lie elsewhere in memory
+    # before anything is cached: what was encoded in other batches differs in its last digits
+    loaded, again = through_bytes(nlp), through_bytes(nlp)
+    assert same(measured(loaded, factory), measured(again, factory))
+    for one, other in zip(measured(loaded, factory), measured(nlp, factory)):
+        assert numpy.allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize(
