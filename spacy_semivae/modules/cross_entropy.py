@@ -3,7 +3,8 @@
 The backward pass is written by hand: with `P` the softmax and `g` the incoming gradient,
 `dX = g * (P @ W - W[target])` and `dW = (g * (P - onehot))^T @ X`. The unscaled `dX` comes out of
 the forward pass, so a fixed output matrix (static vectors) needs every logit only once. A fixed
-summand `H @ Z^T` of the logits (a frozen language model) is computed in the same blocks.
+summand `H @ Z^T` of the logits (a frozen language model) is computed in the same blocks. Where `g` is
+known beforehand but for a factor, `dW` comes out of the forward pass too.
 """
 
 from typing import Any
@@ -26,10 +27,12 @@ class _CrossEntropy(torch.autograd.Function):
         rows: int,
         H: Tensor | None,
         Z: Tensor | None,
+        weights: Tensor | None,
     ) -> Tensor:
         losses = X.new_empty(len(X))
         log_Z = X.new_empty(len(X))
         unit_dX = torch.empty_like(X) if ctx.needs_input_grad[0] else None
+        unit_dW = torch.zeros_like(W) if ctx.needs_input_grad[1] and weights is not None else None
         W_T, fixed_W = FixedMatrix(W.T, rows), FixedMatrix(W, rows)
         for start in range(0, len(X), rows):
             block = slice(start, start + rows)
@@ -42,8 +45,12 @@ class _CrossEntropy(torch.autograd.Function):
             losses[block] = total.log()[:, 0] + (peak[:, 0] - chosen)  # log_Z has fewer digits left
             if unit_dX is not None:
                 unit_dX[block] = fixed_W.product(P).div_(total) - W.index_select(0, targets[block])
+            if unit_dW is not None and weights is not None:
+                unit_dW.add_(product(P.mul_(weights[block, None] / total).T, X[block]))
+        if unit_dW is not None and weights is not None:
+            unit_dW.index_add_(0, targets, X * -weights[:, None])
         ctx.rows = rows
-        ctx.save_for_backward(X, W, targets, log_Z, unit_dX, H, Z)
+        ctx.save_for_backward(X, W, targets, log_Z, unit_dX, H, Z, weights, unit_dW)
         return losses
 
     @staticmethod
@@ -51,17 +58,28 @@ class _CrossEntropy(torch.autograd.Function):
         if torch.is_grad_enabled():  # once_differentiable is silent where g needs no gradient
             raise RuntimeError("cross_entropy has no second derivative, but create_graph is set")
         (g,) = grads
-        X, W, targets, log_Z, unit_dX, H, Z = ctx.saved_tensors
+        X, W, targets, log_Z, unit_dX, H, Z, weights, unit_dW = ctx.saved_tensors
         dX = None if unit_dX is None else unit_dX * g[:, None]
         dW = None
-        if ctx.needs_input_grad[1]:
+        if unit_dW is not None:
+            dW = unit_dW.mul(_find_factor(g, weights))
+        elif ctx.needs_input_grad[1]:
             dW, W_T = torch.zeros_like(W), FixedMatrix(W.T, ctx.rows)
             for start in range(0, len(X), ctx.rows):
                 block = slice(start, start + ctx.rows)
                 P = _logits(X, W_T, H, Z, block).sub_(log_Z[block, None]).exp_()
                 dW.add_(product(P.mul_(g[block, None]).T, X[block]))
             dW.index_add_(0, targets, X * -g[:, None])
-        return dX, dW, None, None, None, None
+        return dX, dW, None, None, None, None, None
+
+
+def _find_factor(g: Tensor, weights: Tensor) -> Tensor:
+    """RETURNS (Tensor): The f of g = f * weights, ()."""
+    factor = g @ weights / (weights @ weights).clamp(min=torch.finfo(g.dtype).tiny)
+    # a GPU would have to be waited for
+    if not g.is_cuda and (g - factor * weights).abs().max() > 1e-3 * g.abs().max():
+        raise RuntimeError("cross_entropy was told other weights than its losses are given")
+    return factor
 
 
 def _logits(
@@ -78,6 +96,7 @@ def cross_entropy(
     targets: Tensor,
     rows: int | None = None,
     fixed: tuple[Tensor, Tensor] | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Give -log softmax(X W^T + H Z^T)[target] for each token; without `fixed` there is no H Z^T.
 
@@ -87,6 +106,8 @@ def cross_entropy(
     rows (int | None): Tokens whose logits are held at once; None chooses by memory.
     fixed (tuple[Tensor, Tensor] | None): H (T, F) and Z (V, F), such as the states and output
         embeddings of a frozen language model. Neither gets a gradient.
+    weights (Tensor | None): What each loss will count in a sum, but for a common factor, where that
+        is known: it saves the backward pass the logits. Without gradient, (T,).
     RETURNS (Tensor): Nats per token, (T,). Second derivatives raise.
     RAISES (ValueError): When the shapes do not fit.
     """
@@ -97,7 +118,7 @@ def cross_entropy(
         )
     H, Z = (None, None) if fixed is None else _check_fixed(X, W, *fixed)
     rows = rows or max(1, CHUNK_BYTES // (W.shape[0] * W.element_size()))
-    return _CrossEntropy.apply(X, W, targets, rows, H, Z)
+    return _CrossEntropy.apply(X, W, targets, rows, H, Z, weights)
 
 
 def _check_fixed(X: Tensor, W: Tensor, H: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:

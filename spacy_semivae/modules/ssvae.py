@@ -177,7 +177,8 @@ class SSVAE(nn.Module):
         weights = self._weigh(texts.lengths, log_q)
         pairs = pair_up(texts.lengths, labels, log_q, weights, self.sampler)
         inputs = self._embed_before(self.embedding, texts, word_dropout)
-        costs = self.generator(texts, X, inputs, pairs.owners, pairs.labels)
+        counts = pairs.weights * pairs.shares
+        costs = self.generator(texts, X, inputs, pairs.owners, pairs.labels, counts)
         terms["reconstruction"] = pairs.expect(costs.reconstruction, pairs.usual)
         terms["kl"] = pairs.expect(costs.unit_kl.sum(1))
         terms |= self._label_terms(log_q, gold, weights)

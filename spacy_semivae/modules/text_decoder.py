@@ -44,7 +44,14 @@ class TextDecoder(nn.Module):
         return torch.tanh(self.start(z, None, Y))
 
     def forward(
-        self, inputs: Tensor, words: Tensor, sizes: Tensor, index: Tensor, z: Tensor, Y: Tensor
+        self,
+        inputs: Tensor,
+        words: Tensor,
+        sizes: Tensor,
+        index: Tensor,
+        z: Tensor,
+        Y: Tensor,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """Give -log p(x | y, z) of pairs of a text and a label.
 
@@ -55,12 +62,15 @@ class TextDecoder(nn.Module):
             (words of the pairs,).
         z (Tensor): Latents, (P, nZ).
         Y (Tensor): Embedded labels, (P, nY).
+        weights (Tensor | None): What each pair will count, where known, see `cross_entropy`, (P,).
         RETURNS (Tensor): Nats, (P,).
         """
         X = self.words(inputs).index_select(0, index)
         states = self.lstm(X, sizes, self.first_state(z, Y), Y)
-        losses = cross_entropy(states, self.output, words.index_select(0, index))
-        owners = torch.repeat_interleave(torch.arange(len(sizes)), sizes).to(losses.device)
+        owners = torch.repeat_interleave(torch.arange(len(sizes)), sizes).to(states.device)
+        of_words = None if weights is None else weights.index_select(0, owners)
+        targets = words.index_select(0, index)
+        losses = cross_entropy(states, self.output, targets, weights=of_words)
         return losses.new_zeros(len(sizes)).index_add(0, owners, losses)
 
     def advance(

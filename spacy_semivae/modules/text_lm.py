@@ -40,7 +40,8 @@ class TextLM(nn.Module):
         """Give -log p of each word given those before it.
 
         texts (Texts): The texts.
-        RETURNS (Tensor): Nats, (T,); their mean's exponential is the perplexity.
+        RETURNS (Tensor): Nats, (T,), to be trained by their mean, of which the exponential is the
+            perplexity.
         """
         lengths = texts.lengths[texts.lengths > 0]
         h = self.output.new_zeros((len(lengths), self.output.shape[1]))
@@ -48,7 +49,8 @@ class TextLM(nn.Module):
             h = self.reader(self.embedded(self.embedding(texts.words)), lengths)
         X = self.embedded(self.embedding(shift(texts.words, lengths, 0.0)))
         states = self.reader.states(X, lengths, h)
-        return cross_entropy(self.dropout(states), self.output, texts.words)
+        equal = states.new_ones(len(states))
+        return cross_entropy(self.dropout(states), self.output, texts.words, weights=equal)
 
     def start(self, model: SSVAE, *, encoder: bool) -> None:
         """Copy embedding and LSTM to where an SSVAE reads.

@@ -78,7 +78,13 @@ class TextVAE(nn.Module):
         return Gaussian(found.mean, found.log_var.clamp(-LOG_VAR_BOUND, LOG_VAR_BOUND))
 
     def forward(
-        self, texts: Texts, X: Tensor, inputs: Tensor, owners: Tensor, labels: Tensor
+        self,
+        texts: Texts,
+        X: Tensor,
+        inputs: Tensor,
+        owners: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
     ) -> Costs:
         """Measure pairs of a text and a label; z is a sample in training, else the mean.
 
@@ -87,13 +93,15 @@ class TextVAE(nn.Module):
         inputs (Tensor): The word before each word, embedded, (T, width).
         owners (Tensor): The text of each pair, int64, on the CPU, (P,).
         labels (Tensor): The class of each pair, int64, (P,).
+        weights (Tensor | None): What each reconstruction will count, where known, (P,).
         RETURNS (Costs): The terms of L(x, y).
         """
         Y = self.labels(labels)
         q = self.posterior(X, texts.lengths, owners, Y)
         z = q.rsample() if self.training else q.mean
         index = token_index(texts.lengths, owners).to(X.device)
-        losses = self.decoder(inputs, texts.words, texts.lengths[owners], index, z, Y)
+        sizes = texts.lengths[owners]
+        losses = self.decoder(inputs, texts.words, sizes, index, z, Y, weights)
         units = Gaussian(q.mean[..., None], q.log_var[..., None])
         return Costs(losses, units.kl(Gaussian.standard(units.mean)))
 

@@ -11,6 +11,17 @@ from spacy_semivae.modules.cross_entropy import cross_entropy
 T, E, V, F = 7, 4, 11, 5
 
 
+class Products(TorchDispatchMode):
+    """Counts matrix products that give a logit for each word of the vocabulary."""
+
+    of_logits = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.of_logits += "mm" in str(func) and result.shape[-1] == V
+        return result
+
+
 def make(dtype=torch.float64, *, train_W=True):
     X = torch.randn(T, E, dtype=dtype, requires_grad=True)
     W = torch.randn(V, E, dtype=dtype, requires_grad=train_W)
@@ -46,6 +57,40 @@ def test_fixed_summand_equals_full_logits(rows, train_W):
     grads = torch.autograd.grad(losses, free, g)
     for got, wanted in zip(grads, torch.autograd.grad(expected, free, g)):
         torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.parametrize("rows", [1, 3, None])
+@pytest.mark.parametrize("summand", [False, True])
+@pytest.mark.parametrize("factor", [1.0, -2.5, 0.0])
+def test_known_weights_save_a_pass_and_change_nothing(rows, summand, factor):
+    X, W, targets = make()
+    fixed = make_fixed() if summand else None
+    weights = torch.rand(T, dtype=torch.float64)
+    weights[2] = 0.0
+    plain = cross_entropy(X, W, targets, rows, fixed)
+    told = cross_entropy(X, W, targets, rows, fixed, weights)
+    torch.testing.assert_close(told, plain)
+    wanted = torch.autograd.grad((plain * weights).sum() * factor, (X, W))
+    with Products() as products:
+        grads = torch.autograd.grad((told * weights).sum() * factor, (X, W))
+    assert not products.of_logits
+    for got, expected in zip(grads, wanted):
+        torch.testing.assert_close(got, expected)
+
+
+def test_other_weights_than_told_are_refused():
+    X, W, targets = make()
+    losses = cross_entropy(X, W, targets, weights=torch.ones(T, dtype=torch.float64))
+    with pytest.raises(RuntimeError, match="told other weights"):
+        losses[1:].sum().backward()
+
+
+def test_weights_of_zero():
+    X, W, targets = make()
+    weights = torch.zeros(T, dtype=torch.float64)
+    (cross_entropy(X, W, targets, weights=weights) * weights).sum().backward()
+    assert not X.grad.any()
+    assert not W.grad.any()
 
 
 def test_fixed_summand_gets_no_gradient():
