@@ -1,6 +1,6 @@
 """Write the tables of docs/results.md from benchmarks/results/.
 
-    pip install matplotlib
+    pip install matplotlib scipy
     python benchmarks/report.py
 
 Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; nothing in it is typed by
@@ -8,22 +8,20 @@ hand. Differences are between means over seeds, with a 95 % interval from a pair
 the test set's Docs.
 """
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy
+import report_crf
+import report_ssvae
 import srsly
-from matplotlib.figure import Figure
+from result_files import RESULTS, make_probe_table, read_results
 from rows import ROWS as VSL_ROWS
 from rows_crf import ROWS as CRF_ROWS
+from rows_ssvae import ROWS as SSVAE_ROWS
 
-ROWS = [*VSL_ROWS, *CRF_ROWS]
-RESULTS = Path(__file__).parent / "results"
+ROWS = [*VSL_ROWS, *CRF_ROWS, *SSVAE_ROWS]
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
-PLOT = PAGE.with_name("reliability.svg")
-CALIBRATED = ("btc10", "btc100", "psl", "wnut")
-LEAST_SPANS = 20  # a bin of fewer is not drawn
 DEMO_RUNS = ("raw", "twin", "standard-raw", "standard-twin", "dropout-twin")
 COMPARED = [
     ("hier", "baseline"),
@@ -50,17 +48,23 @@ COMPARED = [
     ("s-prior-minilm", "rival-annotated"),
     ("s-prior", "rival-annotated"),
     ("mt-prior-trained", "s-prior-trained"),
+    ("ii", "lstm"),
+    ("ii", "ii-labeled"),
+    ("ii", "tfidf-lr"),
+    ("ii-s2", "ii"),
+    ("ii-s1", "ii"),
+    ("ii", "vanilla"),
+    ("ii", "i"),
+    ("ii-lm", "ii"),
+    ("ii-lm", "lm-lstm"),
+    ("ii-lm", "tfidf-lr"),
+    ("ii-s2-lm", "lm-lstm"),
+    ("ii-s2-lm", "tfidf-lr"),
+    ("ii-minilm", "minilm"),
+    ("ii-minilm", "minilm-lr"),
+    ("ii", "stock-bow"),
 ]
 RESAMPLES = 10_000
-
-
-def read_results(corpus: str) -> dict[str, list[dict[str, Any]]]:
-    """Read the finished runs of a corpus by row."""
-    found = defaultdict(list)
-    for path in sorted(RESULTS.glob(f"{corpus}-*.json")):
-        result = srsly.read_json(path)
-        found[result["row"]].append(result)
-    return found
 
 
 def score(counts: numpy.ndarray) -> numpy.ndarray:
@@ -162,8 +166,8 @@ def compare(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     return lines
 
 
-def make_probe_table() -> str:
-    """Make the table of the probes: where each stood at 1,000 updates and at its best."""
+def make_vsl_probe_table() -> str:
+    """Make the table of the VSL's probes: where each stood at 1,000 updates and at its best."""
     lines = [
         "| settings | raw text | dev at 1,000 | SUP | KL | best dev | at update |",
         "|---|---|--:|--:|--:|--:|--:|",
@@ -178,35 +182,6 @@ def make_probe_table() -> str:
     return "\n".join(lines)
 
 
-def make_crf_probe_table() -> str:
-    """Make the table of the CRF-VAE's probes on dev: what differs from the row, and the score."""
-    lines = ["| row | probe | settings | dev | update |", "|---|---|---|--:|--:|"]
-    for path in sorted(RESULTS.glob("probe-*.json")):
-        probe = srsly.read_json(path)
-        if probe["corpus"] not in CALIBRATED:
-            continue
-        name = path.stem.removeprefix("probe-").split(f"-{probe['corpus']}-")[0]
-        cells = [f"{probe['corpus']} {probe['row']}", name, describe(probe["settings"])]
-        cells += [f"{100 * probe['dev']:.2f}", str(probe["best_step"])]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def describe(settings: dict[str, Any]) -> str:
-    """List the settings of a probe that are numbers, but for those that all have."""
-    shared = (
-        "max_steps",
-        "eval_frequency",
-        "patience",
-        "use_averages",
-        "seed",
-        "entity_ratio_target",
-    )
-    short = {key.split("components.crf_vae_ner.")[-1]: value for key, value in settings.items()}
-    numbers = {k: v for k, v in short.items() if isinstance(v, int | float)}
-    return ", ".join(f"{k} {v:g}" for k, v in numbers.items() if k.split(".")[-1] not in shared)
-
-
 def make_demo_table() -> str:
     """Make the table of the demo with several settings on three grammars."""
     lines = [f"| grammar seed | {' | '.join(DEMO_RUNS)} | raw - twin |", f"|--:{'|--:' * 6}|"]
@@ -217,65 +192,6 @@ def make_demo_table() -> str:
         raw, twin = scores[:2]
         cells.append("-" if raw is None or twin is None else f"{raw - twin:+.2f}")
         lines.append(f"| {grammar} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def make_calibration_table() -> str:
-    """Make the table of the expected calibration error, and draw the reliability plot."""
-    lines = [
-        "| corpus | row | runs | spans of best paths | ECE | all above .05 | ECE |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
-    drawn: dict[str, numpy.ndarray] = {}
-    for corpus in CALIBRATED:
-        for row, runs in read_results(corpus).items():
-            found = [run["calibration"] for run in runs if "calibration" in run]
-            if not found:
-                continue
-            cells = [corpus, row, str(len(found))]
-            for kind in ("path", "all"):
-                bins = numpy.sum([run[kind] for run in found], axis=0)
-                cells += [f"{bins[:, 0].sum():.0f}", f"{100 * calibration_error(bins):.1f} %"]
-            lines.append(f"| {' | '.join(cells)} |")
-            drawn[f"{corpus} {row}"] = bins
-    draw_reliability(drawn)
-    return "\n".join(lines)
-
-
-def calibration_error(bins: numpy.ndarray) -> float:
-    """Give the mean distance of probability and share of right spans, weighted by spans.
-
-    bins (ndarray): Spans, sum of their probabilities, right ones, (10, 3).
-    RETURNS (float): The error.
-    """
-    return float(abs(bins[:, 1] - bins[:, 2]).sum() / max(1, bins[:, 0].sum()))
-
-
-def draw_reliability(drawn: dict[str, numpy.ndarray]) -> None:
-    """Plot the share of right spans over their probability, next to the page."""
-    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    for name, bins in drawn.items():
-        bins = bins[bins[:, 0] >= LEAST_SPANS]
-        axes.plot(bins[:, 1] / bins[:, 0], bins[:, 2] / bins[:, 0], marker=".", label=name)
-    axes.set(xlabel="probability of a span", ylabel="share of right ones", title="Test, P > .05")
-    axes.legend(fontsize="x-small")
-    figure.savefig(PLOT, metadata={"Date": None})
-
-
-def make_crf_speed_table() -> str:
-    """Make the table of the CRF beside its peers."""
-    lines = [
-        "| B, N, C | task | ours, ms | pytorch-crf / ours | torch-struct / ours | bytes a score |",
-        "|---|---|--:|--:|--:|--:|",
-    ]
-    for row in srsly.read_jsonl(RESULTS / "speed-crf.jsonl"):
-        if "ours_ms" not in row:
-            continue
-        ratios = [row.get(f"{peer}_ratio", "-") for peer in ("pytorch_crf", "torch_struct")]
-        cells = [", ".join(map(str, row["shape"])), row["what"], row["ours_ms"], *ratios]
-        lines.append(f"| {' | '.join(map(str, [*cells, row['bytes_per_score']]))} |")
     return "\n".join(lines)
 
 
@@ -295,12 +211,15 @@ def main() -> None:
     """Replace every table of the page."""
     page = PAGE.read_text(encoding="utf8")
     tables = {corpus: make_table(corpus) for corpus in dict.fromkeys(r.corpus.name for r in ROWS)}
-    tables["probes"] = make_probe_table()
+    tables["probes"] = make_vsl_probe_table()
     tables["demo"] = make_demo_table()
     tables["speed"] = make_speed_table()
-    tables["probes-crf"] = make_crf_probe_table()
-    tables["calibration"] = make_calibration_table()
-    tables["speed-crf"] = make_crf_speed_table()
+    tables["probes-crf"] = make_probe_table(report_crf.CORPORA)
+    tables["calibration"] = report_crf.make_calibration_table()
+    tables["speed-crf"] = report_crf.make_crf_speed_table()
+    tables["probes-ssvae"] = make_probe_table(report_ssvae.CORPORA)
+    tables["discrimination"] = report_ssvae.make_discrimination_table()
+    tables["speed-ssvae"] = report_ssvae.make_speed_tables()
     for name, table in tables.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         if begin not in page:

@@ -3,8 +3,8 @@
 The backward pass is written by hand: with `P` the softmax and `g` the incoming gradient,
 `dX = g * (P @ W - W[target])` and `dW = (g * (P - onehot))^T @ X`. The unscaled `dX` comes out of
 the forward pass, so a fixed output matrix (static vectors) needs every logit only once. A fixed
-summand `H @ Z^T` of the logits (a frozen language model) is computed in the same blocks. Where `g` is
-known beforehand but for a factor, `dW` comes out of the forward pass too.
+summand `H @ Z^T` of the logits (a frozen language model) is computed in the same blocks. Where `g`
+is known beforehand but for a factor, `dW` comes out of the forward pass too.
 """
 
 from typing import Any
