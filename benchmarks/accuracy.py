@@ -5,8 +5,9 @@
     python benchmarks/accuracy.py --run twitter/hier/0
 
 The corpora are made by `spacy project run` with `twitter-corpus`, `ud-corpus`, `btc-corpus`,
-`btc-partial-corpus`, `wnut17-corpus`, `ag-news-corpus` and `imdb-corpus`, and by sentences.py. A
-result in benchmarks/results/ holds scores, updates, the raw text's loss terms and counts by Doc.
+`btc-partial-corpus`, `wnut17-corpus`, `ag-news-corpus`, `ag-news-lm`, `imdb-corpus` and `imdb-lm`,
+and by sentences.py. A result in benchmarks/results/ holds scores, updates, the raw text's loss
+terms and counts by Doc.
 """
 
 import argparse
