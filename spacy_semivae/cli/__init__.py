@@ -3,6 +3,7 @@
 import typer
 from spacy.cli._util import app as spacy_app
 
+from .annotate import annotate_cli
 from .convert import convert_cli
 from .generate import generate_cli
 from .init_config import init_config_cli
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 WITH_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 
+app.command("annotate")(annotate_cli)
 app.command("convert")(convert_cli)
 app.command("generate")(generate_cli)
 app.command("init-config")(init_config_cli)

@@ -2,13 +2,20 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import typer
 from spacy.cli._util import Arg, Opt, import_code, parse_config_overrides, setup_gpu
 from spacy.util import load_config
+from thinc.api import Config
 from wasabi import msg
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+    from ..training.resume import Checkpoint
+    from ..training.schema import SemiVAESchema
 
 
 def train_cli(
@@ -18,6 +25,10 @@ def train_cli(
     code: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU, or -1 for CPU"),
     overwrite: bool = Opt(False, "--overwrite", help="Delete a run in the output folder"),
+    resume: bool = Opt(False, "--resume", help="Go on with the run in the output folder"),
+    allow_config_change: bool = Opt(
+        False, "--allow-config-change", help="Resume although the config has changed"
+    ),
 ) -> None:
     """Train a pipeline on labelled and raw text together.
 
@@ -26,11 +37,22 @@ def train_cli(
     try:
         overrides = parse_config_overrides(ctx.args)
         import_code(code)
-        train(config_path, output, overrides=overrides, gpu_id=gpu_id, overwrite=overwrite)
+        result = train(
+            config_path,
+            output,
+            overrides=overrides,
+            gpu_id=gpu_id,
+            overwrite=overwrite,
+            resume=resume,
+            allow_config_change=allow_config_change,
+        )
     except click.NoSuchOption as error:
         msg.fail(error.message, "Settings of the config are overridden by --section.name", exits=1)
     except (ValueError, OSError, FloatingPointError) as error:
         msg.fail("Training stopped", str(error), exits=1)
+    else:
+        if "signal" in result:
+            raise typer.Exit(128 + result["signal"])
 
 
 def train(
@@ -40,23 +62,72 @@ def train(
     overrides: dict[str, Any],
     gpu_id: int = -1,
     overwrite: bool = False,
+    resume: bool = False,
+    allow_config_change: bool = False,
 ) -> dict[str, Any]:
     """Train from a config file.
 
     config_path (Path): The config.
-    output (Path | None): Folder for model-best and model-last.
+    output (Path | None): Folder for model-best, model-last and checkpoints.
     overrides (dict): Settings by dotted name.
     gpu_id (int): GPU, or -1 for CPU.
     overwrite (bool): Delete a run in the output folder.
-    RETURNS (dict[str, Any]): Best score, its step, and the number of steps.
+    resume (bool): Go on with the run in the output folder.
+    allow_config_change (bool): Go on although the config is another one.
+    RETURNS (dict[str, Any]): What `train_nlp` gives.
+    RAISES (ValueError): When both or neither run is wanted, or the config has changed.
     """
     from ..training.initialize import initialize_nlp
     from ..training.run import check_output, train_nlp
 
-    check_output(output, overwrite=overwrite)
+    if resume and (overwrite or output is None):
+        raise ValueError("--resume goes on with the run of --output, and excludes --overwrite")
+    check_output(output, overwrite=overwrite or resume)
     setup_gpu(gpu_id)
     config = load_config(config_path, overrides=overrides, interpolate=False)
-    msg.info("Initializing pipeline")
-    nlp, settings = initialize_nlp(config, use_gpu=gpu_id)
-    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
-    return train_nlp(nlp, settings, output, overwrite=overwrite, **streams)
+    checkpoint = None
+    if resume and output is not None:
+        nlp, settings, checkpoint = open_run(config, output, allow_config_change)
+    else:
+        msg.info("Initializing pipeline")
+        nlp, settings = initialize_nlp(config, use_gpu=gpu_id)
+    return train_nlp(
+        nlp,
+        settings,
+        output,
+        overwrite=overwrite,
+        config=config,
+        checkpoint=checkpoint,
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+    )
+
+
+def open_run(
+    config: Config, output: Path, allow_config_change: bool
+) -> tuple["Language", "SemiVAESchema", "Checkpoint"]:
+    """Read the last checkpoint of a run.
+
+    config (Config): The config to go on with, not interpolated.
+    output (Path): The run's folder.
+    allow_config_change (bool): Go on although the config is another one.
+    RETURNS (tuple): The pipeline, its [semivae] settings, and the checkpoint.
+    RAISES (ValueError): When there is no whole checkpoint, or the config has changed.
+    """
+    from ..training.resume import compare_configs, is_of_pipeline, load_pipeline, read_checkpoint
+    from ..training.schema import resolve_semivae
+
+    checkpoint, damages = read_checkpoint(output)
+    for damage in damages:
+        msg.warn("A later checkpoint is damaged", damage)
+    changes = compare_configs(checkpoint.config, config)
+    if changes and not allow_config_change:
+        raise ValueError(
+            "The config has changed since the checkpoint; --allow-config-change goes on with it:\n"
+            + "\n".join(changes)
+        )
+    for change in changes:
+        kept = "kept as it was" if is_of_pipeline(change) else "changed"
+        msg.warn(f"Setting {kept}", change)
+    nlp = load_pipeline(checkpoint, config)
+    return nlp, resolve_semivae(nlp.config.interpolate()), checkpoint

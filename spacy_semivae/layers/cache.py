@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy
@@ -52,7 +53,7 @@ def text_key(doc: Doc) -> str:
 class VectorCache:
     """Keep arrays in memory; those not used for longest leave first.
 
-    Copies share the cache; a pickle of it is empty.
+    Copies and threads share the cache; a pickle of it is empty.
 
     limit_mb (float): Megabytes kept at most; 0 keeps nothing.
     """
@@ -62,6 +63,7 @@ class VectorCache:
         self.limit = int(limit_mb * 2**20)
         self.used = 0
         self.entries: OrderedDict[tuple[str, str], Array] = OrderedDict()
+        self.lock = Lock()  # to be found moves an entry, so that reading is a change too
 
     def get(self, owner: str, keys: Sequence[str]) -> list[Array | None]:
         """Look up arrays; they belong to the cache and must not be written to.
@@ -70,10 +72,11 @@ class VectorCache:
         keys (Sequence[str]): Keys of the inputs.
         RETURNS (list[ndarray | None]): float32, None for those not known.
         """
-        for key in keys:
-            if (owner, key) in self.entries:
-                self.entries.move_to_end((owner, key))
-        return [self.entries.get((owner, key)) for key in keys]
+        with self.lock:
+            for key in keys:
+                if (owner, key) in self.entries:
+                    self.entries.move_to_end((owner, key))
+            return [self.entries.get((owner, key)) for key in keys]
 
     def put(self, owner: str, keys: Sequence[str], arrays: Sequence[Array]) -> list[Array]:
         """Take in arrays.
@@ -83,15 +86,14 @@ class VectorCache:
         arrays (Sequence[ndarray]): float32, each (N, width).
         RETURNS (list[ndarray]): The arrays as `get` will give them.
         """
-        for key, array in zip(keys, arrays):
-            if array.nbytes > self.limit:
-                continue
-            self.used -= self.entries.pop((owner, key), array[:0]).nbytes
-            # copied, because a view would keep the whole batch alive
-            self.entries[owner, key] = array.astype("float32")
-            self.used += self.entries[owner, key].nbytes
-        while self.used > self.limit:
-            self.used -= self.entries.popitem(last=False)[1].nbytes
+        # copied, because a view would keep the whole batch alive
+        fits = {k: a.astype("float32") for k, a in zip(keys, arrays) if a.nbytes <= self.limit}
+        with self.lock:
+            for key, array in fits.items():
+                self.used += array.nbytes - self.entries.pop((owner, key), array[:0]).nbytes
+                self.entries[owner, key] = array
+            while self.used > self.limit:
+                self.used -= self.entries.popitem(last=False)[1].nbytes
         return list(arrays)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "VectorCache":
@@ -138,14 +140,17 @@ class FileCache(VectorCache):
         with numpy.errstate(over="ignore"):
             halves = [array.astype(HALF) for array in arrays]
         fits = [bool(numpy.isfinite(half).all()) for half in halves]
-        self._open(owner).write({key: half for key, half, fit in zip(keys, halves, fits) if fit})
+        file = self._open(owner)
+        with self.lock:
+            file.write({key: half for key, half, fit in zip(keys, halves, fits) if fit})
         found = zip(arrays, halves, fits)
         return [half.astype("float32") if fit else array for array, half, fit in found]
 
     def _open(self, owner: str) -> "VectorFile":
-        if owner not in self.files:
-            self.files[owner] = VectorFile(Path(self.folder) / owner, self.limit)
-        return self.files[owner]
+        with self.lock:
+            if owner not in self.files:
+                self.files[owner] = VectorFile(Path(self.folder) / owner, self.limit)
+            return self.files[owner]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (make_cache, (self.folder, self.limit_mb))
@@ -193,7 +198,7 @@ class VectorFile:
             return None
         raw = self._bytes(entry)
         if len(raw) != entry.end - entry.start or zlib.crc32(raw) != entry.checksum:
-            del self.entries[key]
+            self.entries.pop(key, None)  # unless another thread was first
             self._warn("damaged", "the damaged vectors are computed anew")
             return None
         return numpy.frombuffer(raw, HALF).reshape(entry.rows, entry.width).astype("float32")
@@ -236,9 +241,10 @@ class VectorFile:
             self._warn(f"full ({self.limit} bytes)", "raise cache_mb to keep further vectors")
 
     def _bytes(self, entry: Entry) -> bytes:
-        if entry.end > len(self.mapped) and self.data.exists() and self.data.stat().st_size:
-            self.mapped = numpy.memmap(self.data, dtype="uint8", mode="r")
-        return self.mapped[entry.start : entry.end].tobytes()
+        mapped = self.mapped
+        if entry.end > len(mapped) and self.data.exists() and self.data.stat().st_size:
+            mapped = self.mapped = numpy.memmap(self.data, dtype="uint8", mode="r")
+        return mapped[entry.start : entry.end].tobytes()
 
     def _read_index(self) -> dict[str, Entry]:
         if not self.index.exists():

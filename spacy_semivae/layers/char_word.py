@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy
@@ -18,6 +19,7 @@ from .shim import TorchShim
 from .words import (
     DistinctWords,
     WordIndex,
+    WordTable,
     count_words,
     find_form,
     has_vector,
@@ -27,13 +29,32 @@ from .words import (
 EncoderT = Model[list[Doc], list[Floats2d]]
 
 
-@dataclass
-class Spellings:
-    """Character states of words, kept between predictions while the weights stay the same."""
+@dataclass(frozen=True)
+class States:
+    """Character states of the words of a table under the same weights."""
 
-    key: tuple[int, int, int] = (0, 0, 0)  # shim, version of its weights, generation of the index
-    known: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
-    states: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    key: tuple[int, int, WordTable | None]  # shim, version of its weights, table
+    known: Tensor  # whether a slot has its state, bool, on the CPU, (room,)
+    values: Tensor  # (room, 2 * char_hidden)
+
+    def cover(self, key: tuple[int, int, WordTable], slots: Tensor) -> bool:
+        """Tell whether all of these words have their states.
+
+        key (tuple): Shim, version of its weights and table.
+        slots (Tensor): Places in the table, (words,).
+        RETURNS (bool): Whether they have.
+        """
+        if self.key != key or (len(slots) and int(slots.max()) >= len(self.known)):
+            return False
+        return bool(self.known[slots].all())
+
+
+class Spellings:
+    """Character states kept between predictions; to read those that are known needs no lock."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.states = States((0, 0, None), torch.zeros(0, dtype=torch.bool), torch.zeros(0, 0))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Spellings, ())
@@ -116,10 +137,11 @@ def forward(
 
 def word_inputs(model: EncoderT, words: DistinctWords) -> dict[str, Tensor | None]:
     """Bring the features of a batch's distinct words to the module's device."""
-    index, device = get_index(model), model.shims[0].device  # type: ignore[attr-defined]
-    static = torch.from_numpy(index.word_vectors[words.slots]) if index.static else None
+    table, device = words.table, model.shims[0].device  # type: ignore[attr-defined]
+    has_static = model.attrs["embeddings"] != "learned"
+    static = torch.from_numpy(table.vectors[words.slots]) if has_static else None
     return {
-        "rows": torch.from_numpy(index.word_rows[words.slots]).to(device),
+        "rows": torch.from_numpy(table.rows[words.slots]).to(device),
         "static": None if static is None else static.to(device),
         "positions": torch.from_numpy(words.positions).to(device),
     }
@@ -127,30 +149,45 @@ def word_inputs(model: EncoderT, words: DistinctWords) -> dict[str, Tensor | Non
 
 def spell(model: EncoderT, words: DistinctWords, is_train: bool) -> Tensor:
     """Encode the spelling of distinct words; when predicting, only of those not met before."""
-    index, shim = get_index(model), model.shims[0]
-    module, device = shim.module, shim.device  # type: ignore[attr-defined]
-    slots = torch.from_numpy(words.slots)
-
-    def encode(slots: Tensor) -> Tensor:
-        chars, lengths = index.characters(slots.numpy())
-        return module.spell(torch.from_numpy(chars).to(device), torch.from_numpy(lengths))
-
+    shim, slots = model.shims[0], torch.from_numpy(words.slots)
     if is_train:
-        return encode(slots)
+        return encode(model, words.table, slots)
     kept: Spellings = model.attrs["spellings"]
-    key = (shim.id, shim.version, index.generation)  # type: ignore[attr-defined]
-    if kept.key != key:
-        kept.key, kept.known = key, torch.zeros(0, dtype=torch.bool)
-        kept.states = torch.zeros(0, 2 * module.char_gru.gru.hidden_size, device=device)
-    if len(kept.known) < len(index.slots):
-        room = 2 * len(index.slots) - len(kept.known)
-        kept.known = torch.cat((kept.known, torch.zeros(room, dtype=torch.bool)))
-        kept.states = torch.cat((kept.states, kept.states.new_zeros(room, kept.states.shape[1])))
-    new = slots[~kept.known[slots]]
+    key = (shim.id, shim.version, words.table)  # type: ignore[attr-defined]
+    states = kept.states
+    if not states.cover(key, slots):
+        with kept.lock:
+            states = kept.states = extend(model, kept.states, key, slots)
+    return states.values[slots.to(states.values.device)]
+
+
+def encode(model: EncoderT, table: WordTable, slots: Tensor) -> Tensor:
+    """Encode the spelling of words of a table."""
+    module, device = model.shims[0].module, model.shims[0].device  # type: ignore[attr-defined]
+    chars, lengths = table.characters(slots.numpy())
+    return module.spell(torch.from_numpy(chars).to(device), torch.from_numpy(lengths))
+
+
+def extend(
+    model: EncoderT, states: States, key: tuple[int, int, WordTable], slots: Tensor
+) -> States:
+    """Give states that cover words, by one thread at a time; what others read stays as it is."""
+    shim: Any = model.shims[0]
+    known, values = states.known, states.values
+    if states.key != key:
+        known = torch.zeros(0, dtype=torch.bool)
+        width = 2 * shim.module.char_gru.gru.hidden_size
+        values = torch.zeros(0, width, device=shim.device)
+    size = len(key[2].slots)
+    if len(known) < size:
+        room = 2 * size - len(known)
+        known = torch.cat((known, torch.zeros(room, dtype=torch.bool)))
+        values = torch.cat((values, values.new_zeros(room, values.shape[1])))
+    new = slots[~known[slots]]
     if len(new):
-        kept.states[new.to(device)] = encode(new)
-        kept.known[new] = True
-    return kept.states[slots.to(device)]
+        values[new.to(values.device)] = encode(model, key[2], new)
+        known[new] = True  # last: who sees this reads the state
+    return States(key, known, values)
 
 
 def init(model: EncoderT, X: Sequence[Doc] | None = None, Y: Any = None) -> EncoderT:

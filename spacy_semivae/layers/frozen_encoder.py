@@ -5,6 +5,7 @@ without a pickle, copies that share the weights, a fingerprint, and windows that
 pieces than the encoder has positions for.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -26,8 +27,12 @@ from tokenizers import pre_tokenizers, processors
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
+from .loading import check_config, reading, write_files
+
 # settings of an encoder that differ between two loads of the same one
 INCIDENTAL = ("_name_or_path", "architectures", "output_hidden_states", "transformers_version")
+
+PADDING = "longest"  # what spacy-transformers asks its tokenizers for
 
 
 @dataclass(frozen=True)
@@ -85,18 +90,23 @@ class FrozenShim(HFShim):
             self._digest = digest.hexdigest()
         return self._digest
 
-    def load(self, name: str) -> None:
+    def load(self, name: str, *, whole: bool = False) -> None:
         """Load encoder and tokenizer.
 
         name (str): A name on the hub or a folder, with weights as safetensors.
-        RAISES (ValueError): When the tokenizer has nothing to pad with.
+        whole (bool): Whether every weight must be there.
+        RAISES (ValueError): When the tokenizer has nothing to pad with, or weights are missing.
         """
         # what a checkpoint lacks, such as a pooler, is drawn: the same each time, or no later
         # run would find its vectors in the cache, and without a change to the caller's numbers
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
-            encoder = AutoModel.from_pretrained(name, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(name)
+            encoder, info = AutoModel.from_pretrained(
+                name, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            )
+        if whole and info["missing_keys"]:
+            raise ValueError(f"weights are missing: {sorted(info['missing_keys'])[:5]}")
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         if tokenizer.pad_token is None:
             # as for GPT-2: no mask lets padding be seen, so that any piece may stand there
             tokenizer.pad_token = tokenizer.eos_token
@@ -111,6 +121,9 @@ class FrozenShim(HFShim):
 
     def _hold(self, encoder: Any, tokenizer: Any) -> None:
         encoder.eval().requires_grad_(False)
+        # sets up the padding that every call asks for: to change it while another thread uses the
+        # tokenizer is an error
+        tokenizer(["."], padding=PADDING)
         encoder.config.output_hidden_states = self.reading.layer != -1
         self._model, self._digest = encoder, ""
         self._hfmodel = HFObjects(tokenizer, encoder, None, {}, {})
@@ -121,9 +134,9 @@ class FrozenShim(HFShim):
         inputs (ArgsKwargs): Its arguments.
         RETURNS (ModelOutput): What it gives.
         """
-        output = super().predict(inputs)
-        self.encoder.eval()
-        return output
+        # without the switch between training and evaluation, which other threads would notice
+        with torch.no_grad(), torch.autocast("cuda", enabled=self._mixed_precision):
+            return self.encoder(*inputs.args, **inputs.kwargs)
 
     def to_bytes(self) -> bytes:
         """Serialize encoder and tokenizer.
@@ -143,14 +156,15 @@ class FrozenShim(HFShim):
 
         bytes_data (bytes): The files.
         RETURNS (FrozenShim): This shim.
+        RAISES (ValueError): When they are damaged, or would do more than to be loaded.
         """
-        message = srsly.msgpack_loads(bytes_data)
         self._model, self._digest = None, ""
-        if message["encoder"]:
-            with TemporaryDirectory() as folder:
-                for name, content in {**message["encoder"], **message["tokenizer"]}.items():
-                    (Path(folder) / name).write_bytes(content)
-                self.load(folder)
+        with reading("The frozen transformer"), TemporaryDirectory() as folder:
+            message = srsly.msgpack_loads(bytes_data)
+            if message["encoder"]:
+                check_config(json.loads(message["encoder"]["config.json"]))
+                write_files({**message["encoder"], **message["tokenizer"]}, Path(folder))
+                self.load(folder, whole=True)
         self.tokenizer_files = message["tokenizer"]
         return self
 
@@ -225,7 +239,8 @@ class Windows:
         # short texts need no count: few pieces are shorter than a byte
         if len(span) == 1 or 2 * len(span.text.encode()) < tokenizer.model_max_length:
             return [span]
-        if len(tokenizer(span.text, verbose=False)["input_ids"]) <= tokenizer.model_max_length:
+        pieces = tokenizer(span.text, padding=PADDING, verbose=False)["input_ids"]
+        if len(pieces) <= tokenizer.model_max_length:
             return [span]
         middle = len(span) // 2
         return self._fit(span[:middle]) + self._fit(span[middle:])

@@ -20,6 +20,7 @@ from thinc.types import Floats2d
 from torch import Tensor, nn
 
 from .cache import Array, VectorCache, make_cache
+from .loading import check_config
 from .pieces import Pieces, PieceVocabulary, load_pieces, restore_pieces
 from .shim import TorchShim, distinct_tensors
 
@@ -100,7 +101,7 @@ def load(model: LanguageModelT) -> None:
     vocabulary = load_pieces(name)
     # safetensors or an error: the other format is a pickle
     module = AutoModelForCausalLM.from_pretrained(
-        name, use_safetensors=True, torch_dtype=torch.float32
+        name, use_safetensors=True, torch_dtype=torch.float32, trust_remote_code=False
     )
     check_language_model(name, module, vocabulary, model.attrs["window"])
     config = json.loads(module.config.to_json_string(use_diff=False))
@@ -148,11 +149,16 @@ def build_language_model(config: dict[str, Any]) -> nn.Module:
 
     config (dict): Its configuration, "model_type" included.
     RETURNS (PreTrainedModel): The model, frozen.
+    RAISES (ValueError): When the configuration asks for code.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    check_config(config)
     found = AutoConfig.for_model(**config)
-    return freeze(AutoModelForCausalLM.from_config(found, torch_dtype=torch.float32))
+    module = AutoModelForCausalLM.from_config(
+        found, torch_dtype=torch.float32, trust_remote_code=False
+    )
+    return freeze(module)
 
 
 def freeze(module: nn.Module) -> nn.Module:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 from spacy.attrs import ORTH, SPACY
-from spacy.strings import StringStore
 from spacy.tokens import Doc
 from tokenizers import Tokenizer
+
+from .words import read_texts
 
 MAX_FORMS = 200_000  # distinct forms kept before the table starts anew: a stream never ends
 Form = tuple[int, int]  # a token's ORTH id, and 1 where a space leads
@@ -53,7 +54,7 @@ class PieceVocabulary:
         A token that follows a space is encoded with that space, as byte-level BPE expects; the
         first token of a Doc never is. Other tokenizers make nothing of the space.
 
-        docs (Sequence[Doc]): The Docs, of one vocabulary.
+        docs (Sequence[Doc]): The Docs.
         RETURNS (Pieces): Their pieces; every token has one at least.
         """
         codes = [form_codes(doc) for doc in docs if len(doc)]
@@ -64,22 +65,22 @@ class PieceVocabulary:
         spaces = numpy.concatenate([c[1] for c in codes])
         forms, slots = numpy.unique(2 * slots + spaces, return_inverse=True)
         keys = [(orth, form % 2) for orth, form in zip(orths[forms // 2].tolist(), forms.tolist())]
-        ids, lengths = gather(self._look_up(keys, docs[0].vocab.strings), slots)
+        ids, lengths = gather(self._look_up(keys, docs), slots)
         begins = numpy.cumsum([0, *lengths])
         units = numpy.diff(begins[numpy.cumsum([0, *map(len, docs)])])
         return Pieces(ids, lengths, units)
 
-    def _look_up(self, keys: Sequence[Form], strings: StringStore) -> list[list[int]]:
+    def _look_up(self, keys: Sequence[Form], docs: Sequence[Doc]) -> list[list[int]]:
         """Give the pieces of distinct forms."""
         if len(self.cache) > MAX_FORMS:
-            self.cache.clear()
-        for orth, space in keys:
-            if (orth, space) not in self.cache:
-                text = " " * space + strings[orth]
-                # one by one: a batch starts threads, which a process forked later would miss
-                ids = self.encoder.encode(text, add_special_tokens=False).ids
-                self.cache[orth, space] = ids or [self.unknown]
-        return [self.cache[key] for key in keys]
+            self.cache = {}  # not emptied: another thread may be reading the old one
+        cache = self.cache
+        new = [key for key in keys if key not in cache]
+        for (orth, space), text in zip(new, read_texts(docs, [orth for orth, _ in new])):
+            # one by one: a batch starts threads, which a process forked later would miss
+            ids = self.encoder.encode(" " * space + text, add_special_tokens=False).ids
+            cache[orth, space] = ids or [self.unknown]
+        return [cache[key] for key in keys]
 
     def to_dict(self) -> dict[str, Any]:
         """Give what the constructor takes, for msgpack or JSON.
@@ -113,7 +114,7 @@ def load_pieces(name: str) -> PieceVocabulary:
     """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
+    tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise ValueError(f"Word pieces need a fast tokenizer, but {name!r} has none")
     end = tokenizer.eos_token_id

@@ -18,6 +18,8 @@ from safetensors.torch import save as save_safetensors
 from thinc.api import Model, Optimizer, Shim, get_torch_default_device, torch2xp, xp2torch
 from torch import Tensor, nn
 
+from .loading import check_depth, reading
+
 Build = Callable[..., nn.Module]
 
 
@@ -139,20 +141,31 @@ class TorchShim(Shim):
 
         data (bytes): What `to_bytes` gave.
         RETURNS (TorchShim): This shim.
+        RAISES (ValueError): When the weights do not fit the settings.
         """
-        message = srsly.msgpack_loads(data)
-        self.cfg = message["cfg"]
-        self._model = None
-        if message["state"]:
-            # drawn only to be replaced: a run that loads goes on as one that did not
-            with torch.random.fork_rng(devices=[]):
-                module = self.initialize()
-            state = load_safetensors(bytes(message["state"]))
-            if set(state) != set(distinct_tensors(module)):
-                different = sorted(set(state) ^ set(distinct_tensors(module)))
-                raise ValueError(f"The saved weights do not fit the model: {different}")
-            module.load_state_dict(state, strict=False)
+        with reading(f"The module {getattr(self.build, '__name__', self.build)}"):
+            message = srsly.msgpack_loads(data)
+            self.cfg, self._model = dict(message["cfg"]), None
+            if message["state"]:
+                self.load_state(load_safetensors(bytes(message["state"])))
         return self
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Build the module of the settings and give it weights; no random number is drawn.
+
+        state (dict[str, Tensor]): The weights by name, those that are tied under one name.
+        RAISES (ValueError): When they do not fit the settings.
+        """
+        check_depth(self.cfg, len(state))
+        # drawn only to be replaced: a run that loads goes on as one that did not
+        with torch.random.fork_rng(devices=[]):
+            with torch.device("meta"):  # takes no memory, whatever size the settings ask for
+                expected = list_shapes(self.build(**self.cfg))
+            found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+            if found != expected:
+                wrong = sorted(k for k, _ in found.items() ^ expected.items())
+                raise ValueError(f"The saved weights do not fit the model: {sorted(set(wrong))}")
+            self.initialize().load_state_dict(state, strict=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TorchShim":
         # a copy has an id of its own, or both would share the optimizer's moments
@@ -197,6 +210,18 @@ def distinct_tensors(module: nn.Module) -> dict[str, Tensor]:
     found: dict[Any, tuple[str, Tensor]] = {}
     for name, tensor in module.state_dict().items():
         found.setdefault(tensor.data_ptr() if tensor.numel() else name, (name, tensor))
+    return dict(found.values())
+
+
+def list_shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """List the shapes of a module's tensors, those that are tied under one name.
+
+    module (nn.Module): The module, which may be one without memory.
+    RETURNS (dict[str, tuple]): Shapes by name.
+    """
+    found: dict[int, tuple[str, tuple[int, ...]]] = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        found.setdefault(id(tensor), (name, tuple(tensor.shape)))
     return dict(found.values())
 
 

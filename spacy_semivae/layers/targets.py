@@ -13,7 +13,14 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 from torch import Tensor
 
-from .words import find_form, flatten_orths, has_vector, normalize_word, static_vectors
+from .words import (
+    find_form,
+    flatten_orths,
+    has_vector,
+    normalize_word,
+    read_texts,
+    static_vectors,
+)
 
 UNK = 0  # the target that stands for every word outside the target vocabulary
 
@@ -42,14 +49,14 @@ class TargetWords:
         RETURNS (ndarray): Ids, int64, (T,).
         """
         orths, positions = numpy.unique(flatten_orths(docs), return_inverse=True)
-        strings = docs[0].vocab.strings
         if len(self.cache) > 10 * len(self.words) + 100_000:
-            self.cache.clear()
-        for orth in orths.tolist():
-            if orth not in self.cache:
-                form = find_form(strings[orth], self.rules, self.ids.__contains__)
-                self.cache[orth] = UNK if form is None else self.ids[form]
-        ids = [self.cache[orth] for orth in orths.tolist()]
+            self.cache = {}  # not emptied: another thread may be reading the old one
+        cache = self.cache
+        new = [orth for orth in orths.tolist() if orth not in cache]
+        for orth, text in zip(new, read_texts(docs, new)):
+            form = find_form(text, self.rules, self.ids.__contains__)
+            cache[orth] = UNK if form is None else self.ids[form]
+        ids = [cache[orth] for orth in orths.tolist()]
         return numpy.array(ids, dtype="int64")[positions]
 
     def table(self, vocab: Vocab, device: torch.device) -> Tensor | None:

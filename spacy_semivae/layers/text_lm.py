@@ -10,11 +10,12 @@ from safetensors.torch import load_file, save
 from thinc.api import Model
 
 from ..modules.text_lm import TextLM
+from .loading import check_files, reading, write_checksums
 from .shim import TorchShim
 from .texts import SPECIAL, Excerpts, make_texts
 
 TextLMT = Model[Excerpts, float]
-SETTINGS, WORDS, WEIGHTS = "settings.json", "words.json", "weights.safetensors"
+FILES = SETTINGS, WORDS, WEIGHTS = "settings.json", "words.json", "weights.safetensors"
 MODEL_BEST = "model-best"
 
 
@@ -119,6 +120,7 @@ def save_text_lm(model: TextLMT, folder: Path) -> None:
     srsly.write_json(folder / WORDS, model.attrs["targets"])
     state = {name: t.detach().cpu().contiguous() for name, t in shim.module.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(state))
+    write_checksums(folder, FILES)
 
 
 def load_text_lm(path: Path) -> TextLMT:
@@ -126,20 +128,20 @@ def load_text_lm(path: Path) -> TextLMT:
 
     path (Path): The folder, or the one that `spacy semivae pretrain` wrote: its best epoch.
     RETURNS (Model): The language model.
-    RAISES (ValueError): When the folder holds none.
+    RAISES (ValueError): When the folder holds none, or a damaged one.
     """
     folder = path / MODEL_BEST if (path / MODEL_BEST).is_dir() else path
-    missing = [name for name in (SETTINGS, WORDS, WEIGHTS) if not (folder / name).is_file()]
+    missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ValueError(
             f"{path} holds no language model of `spacy semivae pretrain`: {', '.join(missing)} "
             "missing"
         )
-    settings: Any = srsly.read_json(folder / SETTINGS)
-    words: Any = srsly.read_json(folder / WORDS)
-    model = build(settings["model"], words, settings["normalize"])
-    shim: Any = model.shims[0]
-    with torch.random.fork_rng(devices=[]):
-        module = shim.initialize()
-    module.load_state_dict(load_file(folder / WEIGHTS))
+    check_files(folder, FILES)
+    with reading(f"The language model {folder}"):
+        settings: Any = srsly.read_json(folder / SETTINGS)
+        words: Any = srsly.read_json(folder / WORDS)
+        model = build(settings["model"], words, settings["normalize"])
+        shim: Any = model.shims[0]
+        shim.load_state(load_file(folder / WEIGHTS))
     return model

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy
@@ -102,6 +103,17 @@ def static_vectors(vocab: Vocab, forms: Sequence[str]) -> NDArray[numpy.float32]
     return numpy.asarray(found.get() if hasattr(found, "get") else found, dtype="f")
 
 
+def read_texts(docs: Sequence[Doc], orths: Iterable[int]) -> list[str]:
+    """Give the texts of words.
+
+    docs (Sequence[Doc]): Docs that hold the words; raw ones have vocabularies of their own.
+    orths (Iterable[int]): ORTH ids.
+    RETURNS (list[str]): The texts.
+    """
+    stores: list[Any] = list({id(doc.vocab): doc.vocab.strings for doc in docs}.values())
+    return [next(store for store in stores if orth in store)[orth] for orth in orths]
+
+
 def flatten_orths(docs: Sequence[Doc]) -> NDArray[numpy.uint64]:
     """Give the ORTH ids of all tokens.
 
@@ -112,18 +124,70 @@ def flatten_orths(docs: Sequence[Doc]) -> NDArray[numpy.uint64]:
     return numpy.concatenate(arrays) if arrays else numpy.zeros((0,), dtype="uint64")
 
 
+class WordTable:
+    """Features of the words met so far, each at a slot of its own.
+
+    It only grows, and a word is listed in `slots` when all else of it is there. So it is read
+    without a lock while another thread adds to it.
+
+    source (Vectors | None): What static vectors are read from.
+    width (int): Width of a static vector, 0 where words have none.
+    """
+
+    def __init__(self, source: Vectors | None, width: int) -> None:
+        self.source = source
+        self.slots: dict[int, int] = {}
+        self.spellings: list[NDArray[numpy.int64]] = []
+        self.rows = numpy.zeros((0,), dtype="int64")  # of the embedding, (words,)
+        self.vectors = numpy.zeros((0, width), dtype="f")  # (words, width)
+
+    def characters(
+        self, slots: NDArray[numpy.int64]
+    ) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+        """Give the characters of words.
+
+        slots (ndarray): Their slots, (words,).
+        RETURNS (tuple): Ids of all characters, (characters,), and their number a word, (words,).
+        """
+        spellings = [self.spellings[slot] for slot in slots.tolist()]
+        lengths = numpy.array([len(ids) for ids in spellings], dtype="int64")
+        return numpy.concatenate([*spellings, lengths[:0]]), lengths
+
+    def add(
+        self,
+        orths: Sequence[int],
+        spellings: Sequence[NDArray[numpy.int64]],
+        rows: Sequence[int],
+        vectors: NDArray[numpy.float32],
+    ) -> None:
+        """Take in words, by one thread at a time.
+
+        orths (Sequence[int]): Their ORTH ids, none known before.
+        spellings (Sequence[ndarray]): Ids of their characters.
+        rows (Sequence[int]): Their rows of the embedding.
+        vectors (ndarray): Their static vectors, (words, width).
+        """
+        first = len(self.slots)
+        self.spellings.extend(spellings)
+        self.rows = numpy.concatenate((self.rows, numpy.array(rows, dtype="int64")))
+        self.vectors = numpy.concatenate((self.vectors, vectors))
+        self.slots.update(zip(orths, range(first, first + len(orths))))
+
+
 @dataclass(frozen=True)
 class DistinctWords:
     """The distinct words of a batch of T tokens."""
 
-    slots: NDArray[numpy.int64]  # place of each word in the index, (words,)
+    table: WordTable  # where their features are
+    slots: NDArray[numpy.int64]  # place of each word in the table, (words,)
     positions: NDArray[numpy.int64]  # the word that stands at each token, (T,)
 
 
 class WordIndex:
     """Table rows, static vectors and characters of every word met so far.
 
-    It only caches what vocabulary and vectors say, so that copies of a model may share it.
+    It only caches what vocabulary and vectors say, so that copies of a model, and threads, may
+    share it.
 
     words (Sequence[str]): Forms with an embedding row of their own, from row 2 on.
     chars (str): Characters with an embedding, from row 2 on.
@@ -137,23 +201,10 @@ class WordIndex:
         self.words = words
         self.rules = rules
         self.static = static
-        self.rows = {form: row for row, form in enumerate(words, start=UNKNOWN + 1)}
+        self.forms = {form: row for row, form in enumerate(words, start=UNKNOWN + 1)}
         self.chars = {char: row for row, char in enumerate(chars, start=UNKNOWN + 1)}
-        self.generation = 0
-        self.clear(None)
-
-    def clear(self, vectors: Vectors | None) -> None:
-        """Forget all words, as when the vocabulary's vectors have changed.
-
-        vectors (Vectors | None): The vectors in use from now on.
-        """
-        self.vectors = vectors
-        self.generation += 1
-        self.slots: dict[int, int] = {}
-        self.spellings: list[NDArray[numpy.int64]] = []
-        width = vectors.shape[1] if self.static and vectors is not None else 0
-        self.word_rows = numpy.zeros((0,), dtype="int64")
-        self.word_vectors = numpy.zeros((0, width), dtype="f")
+        self.lock = Lock()  # held to add words, not to find those that are known
+        self.table = WordTable(None, 0)
 
     def look_up(self, docs: Sequence[Doc]) -> DistinctWords:
         """Find the distinct words of a batch, taking in those not met before.
@@ -161,47 +212,40 @@ class WordIndex:
         docs (Sequence[Doc]): The batch.
         RETURNS (DistinctWords): The words and where they stand.
         """
-        vocab = docs[0].vocab
-        if vocab.vectors is not self.vectors or len(self.slots) > MAX_WORDS:
-            self.clear(vocab.vectors)
         orths, positions = numpy.unique(flatten_orths(docs), return_inverse=True)
-        new = [orth for orth in orths.tolist() if orth not in self.slots]
+        keys, vocab, table = orths.tolist(), docs[0].vocab, self.table
+        if is_stale(table, vocab) or not all(map(table.slots.__contains__, keys)):
+            with self.lock:
+                table = self._take_in(keys, docs)
+        slots = numpy.array([table.slots[key] for key in keys], dtype="int64")
+        return DistinctWords(table, slots, positions.astype("int64", copy=False))
+
+    def _take_in(self, keys: Sequence[int], docs: Sequence[Doc]) -> WordTable:
+        vocab = docs[0].vocab
+        if is_stale(self.table, vocab):
+            # a new one: other threads may still be reading the old one
+            self.table = WordTable(vocab.vectors, vocab.vectors.shape[1] if self.static else 0)
+        new = [key for key in keys if key not in self.table.slots]
         if new:
-            self._add(new, vocab)
-        slots = numpy.array([self.slots[orth] for orth in orths.tolist()], dtype="int64")
-        return DistinctWords(slots, positions.astype("int64", copy=False))
+            self._add(self.table, new, read_texts(docs, new), vocab)
+        return self.table
 
-    def characters(
-        self, slots: NDArray[numpy.int64]
-    ) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
-        """Give the characters of words.
-
-        slots (ndarray): Places in the index, (words,).
-        RETURNS (tuple): Ids of all characters, (characters,), and their number a word, (words,).
-        """
-        spellings = [self.spellings[slot] for slot in slots.tolist()]
-        lengths = numpy.array([len(ids) for ids in spellings], dtype="int64")
-        return numpy.concatenate([*spellings, lengths[:0]]), lengths
-
-    def _add(self, orths: Sequence[int], vocab: Vocab) -> None:
-        texts = [vocab.strings[orth] for orth in orths]
-        for orth, text in zip(orths, texts):
-            self.slots[orth] = len(self.slots)
-            self.spellings.append(self._spell(text))
+    def _add(
+        self, table: WordTable, orths: Sequence[int], texts: Sequence[str], vocab: Vocab
+    ) -> None:
         known = has_vector(vocab) if self.static else (lambda form: False)
-        vector_forms = [find_form(text, self.rules, known) for text in texts]
-        vectors = numpy.zeros((len(texts), self.word_vectors.shape[1]), dtype="f")
-        found = [i for i, form in enumerate(vector_forms) if form is not None]
+        forms = [find_form(text, self.rules, known) for text in texts]
+        vectors = numpy.zeros((len(texts), table.vectors.shape[1]), dtype="f")
+        found = [i for i, form in enumerate(forms) if form is not None]
         if found:
-            vectors[found] = static_vectors(vocab, [vector_forms[i] or "" for i in found])
-        rows = [self._row(text, form is not None) for text, form in zip(texts, vector_forms)]
-        self.word_vectors = numpy.concatenate((self.word_vectors, vectors))
-        self.word_rows = numpy.concatenate((self.word_rows, numpy.array(rows, dtype="int64")))
+            vectors[found] = static_vectors(vocab, [forms[i] or "" for i in found])
+        rows = [self._row(text, form is not None) for text, form in zip(texts, forms)]
+        table.add(orths, [self._spell(text) for text in texts], rows, vectors)
 
     def _row(self, text: str, has_static: bool) -> int:
-        form = find_form(text, self.rules, self.rows.__contains__)
+        form = find_form(text, self.rules, self.forms.__contains__)
         if form is not None:
-            return self.rows[form]
+            return self.forms[form]
         return PAD if has_static else UNKNOWN
 
     def _spell(self, text: str) -> NDArray[numpy.int64]:
@@ -215,3 +259,13 @@ class WordIndex:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (WordIndex, (self.words, "".join(self.chars), self.rules, self.static))
+
+
+def is_stale(table: WordTable, vocab: Vocab) -> bool:
+    """Tell whether a table is to be left for a new one.
+
+    table (WordTable): The table.
+    vocab (Vocab): The vocabulary of the words looked up.
+    RETURNS (bool): Where the vocabulary has other vectors, or the table has grown too large.
+    """
+    return vocab.vectors is not table.source or len(table.slots) > MAX_WORDS

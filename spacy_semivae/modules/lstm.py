@@ -35,7 +35,7 @@ def run_lstm(
     """Run a one-layer LSTM from given states and empty cells.
 
     PyTorch's own is the fastest on a GPU and for sequences of one length; on a CPU its loop over
-    others takes twice the time of ours.
+    others takes up to four times as long as ours in training.
 
     lstm (nn.LSTM): The weights.
     X (Tensor): Items of all sequences, one after the other, (T, nI).

@@ -4,6 +4,9 @@
 
 Written by hand: a step is one matrix product and a few operations in place; the products of
 inputs and of the weights' gradients are done for all steps at once.
+
+As tanh(x) = 1 - 2 s(-2x) with s the logistic function, one call of it serves all four gates, the
+weights of the new content being taken times -2. On a CPU it takes a quarter of the time of tanh.
 """
 
 from collections.abc import Iterator
@@ -38,7 +41,8 @@ class _Steps(torch.autograd.Function):
     """LSTM steps over packed items with a summand of the cell that stays the same.
 
     In packed order the sequences still running at a step are the first ones. The gates of an item
-    stand in PyTorch's order: input, forget, new content, output.
+    stand in PyTorch's order: input, forget, new content g, output. Kept of g and of tanh(c) are the
+    shares s = s(-2x) in `gates` and `shares`, with g = 1 - 2 s.
     """
 
     @staticmethod
@@ -46,20 +50,20 @@ class _Steps(torch.autograd.Function):
         ctx: Any, X: Tensor, W: Tensor, b: Tensor, U: Tensor, h: Tensor, push: Tensor, sizes: Sizes
     ) -> Tensor:
         nH = h.shape[1]
-        gates = product(X, W.T).add_(b)
-        C, tanh_C, H = (X.new_empty((len(X), nH)) for _ in range(3))
-        ctx.save_for_backward(X, W, U, h, gates, C, tanh_C, H)
+        gates = product(X, _for_shares(W).T, _for_shares(b))
+        C, shares, H = (X.new_empty((len(X), nH)) for _ in range(3))
+        ctx.save_for_backward(X, W, U, h, gates, C, shares, H)
         ctx.sizes = sizes
-        U_T = FixedMatrix(U.T, len(h))
+        U_T = FixedMatrix(_for_shares(U).T, len(h))
         c = torch.zeros_like(h)
-        parts = (gates, gates[:, : 2 * nH], *gates.chunk(4, 1), C, tanh_C, H)
-        for n, gate, i_f, i, f, g, o, c_t, tanh_c, h_t in _each(sizes, *parts):
-            U_T.add_product(h[:n], out=gate)
-            i_f.sigmoid_()
-            g.tanh_()
-            o.sigmoid_()
-            c = torch.addcmul(push[:n], f, c[:n], out=c_t).addcmul_(i, g)
-            h = torch.mul(o, torch.tanh(c, out=tanh_c), out=h_t)
+        parts = (gates, *gates.chunk(4, 1), C, shares, H)
+        for n, gate, i, f, s_g, o, c_t, s_c, h_t in _each(sizes, *parts):
+            U_T.add_product(_first(h, n), out=gate)
+            gate.sigmoid_()
+            c = torch.addcmul(_first(push, n), f, _first(c, n), out=c_t)
+            c.add_(i).addcmul_(i, s_g, value=-2)  # i * g
+            torch.mul(c, -2, out=s_c).sigmoid_()
+            h = torch.addcmul(o, o, s_c, value=-2, out=h_t)  # o * tanh(c)
         return H
 
     @staticmethod
@@ -67,26 +71,39 @@ class _Steps(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError("an LSTM step has no second derivative, but create_graph is set")
         (dH,) = grads
-        X, W, U, h, gates, C, tanh_C, H = ctx.saved_tensors
+        X, W, U, h, gates, C, shares, H = ctx.saved_tensors
         sizes, nH = ctx.sizes, h.shape[1]
         dc, dpush, dh = (torch.zeros_like(h) for _ in range(3))
-        dG = _slopes(gates, _before(C, dc, sizes), tanh_C)
+        dG = _slopes(gates, _before(C, dc, sizes), shares)
         _, forget, _, o = gates.chunk(4, 1)
-        through_h = torch.addcmul(o, H, tanh_C, value=-1)  # o (1 - tanh(c)^2), as h = o tanh(c)
+        through_h = (o - H).addcmul_(H, shares, value=2)  # o (1 - tanh(c)^2), as h = o tanh(c)
         fixed_U = FixedMatrix(U, len(h))
         dH = dH.clone()  # it also gathers what comes from the step after
         parts = (dG, dG[:, : 3 * nH].unflatten(1, (3, nH)), dG[:, 3 * nH :], through_h, forget)
-        steps = zip((dh, *dH.split(sizes)), dH.split(sizes), _each(sizes, *parts))
+        rows = dH.split(sizes)
+        steps = zip((dh, *rows), rows, _each(sizes, *parts))
         for dh_before, dh_t, (n, dg, di_f_g, do, through, f) in reversed(list(steps)):
-            dc_n = dc[:n].addcmul_(dh_t, through)
+            dc_n = _first(dc, n).addcmul_(dh_t, through)
             di_f_g.mul_(dc_n[:, None])
             do.mul_(dh_t)
-            dpush[:n].add_(dc_n)
+            _first(dpush, n).add_(dc_n)
             dc_n.mul_(f)
-            fixed_U.add_product(dg, out=dh_before[:n])
+            fixed_U.add_product(dg, out=_first(dh_before, n))
         inputs = torch.cat((X, _before(H, h, sizes)), 1)
-        dW, dU = product(dG.T, inputs).split((X.shape[1], nH), 1)  # dG is laid out anew only once
-        return product(dG, W), dW, dG.sum(0), dU, dh, dpush, None
+        dW, dU = product(inputs.T, dG).split((X.shape[1], nH))  # a copy of dG.T would be larger
+        return product(dG, W), dW.T, dG.sum(0), dU.T, dh, dpush, None
+
+
+def _for_shares(W: Tensor) -> Tensor:
+    """RETURNS (Tensor): Weights or bias with those of the new content times -2, (4 * nH, ...)."""
+    W = W.clone()
+    W.chunk(4)[2].mul_(-2)
+    return W
+
+
+def _first(values: Tensor, n: int) -> Tensor:
+    """RETURNS (Tensor): The first rows; a view costs as much as a small operation."""
+    return values if len(values) == n else values[:n]
 
 
 def _each(sizes: Sizes, *packed: Tensor) -> Iterator[tuple[Any, ...]]:
@@ -97,24 +114,23 @@ def _each(sizes: Sizes, *packed: Tensor) -> Iterator[tuple[Any, ...]]:
 def _before(values: Tensor, first: Tensor, sizes: Sizes) -> Tensor:
     """RETURNS (Tensor): What stood one step before each packed item, (T, nH)."""
     earlier = (first, *values.split(sizes))
-    return torch.cat([step[:n] for step, n in zip(earlier, sizes)])
+    return torch.cat([_first(step, n) for step, n in zip(earlier, sizes)])
 
 
-def _slopes(gates: Tensor, earlier: Tensor, tanh_C: Tensor) -> Tensor:
+def _slopes(gates: Tensor, earlier: Tensor, shares: Tensor) -> Tensor:
     """Give what takes the gradients of cell and state to what enters the gates.
 
-    gates (Tensor): Open shares of the gates and the new content, (T, 4 * nH).
+    gates (Tensor): Open shares of the gates, and the share for the new content, (T, 4 * nH).
     earlier (Tensor): Cells before each step, (T, nH).
-    tanh_C (Tensor): tanh of the cells after it, (T, nH).
+    shares (Tensor): The shares for tanh of the cells after it, (T, nH).
     RETURNS (Tensor): From the cell to input, forget and new content, from the state to the output
         gate, (T, 4 * nH).
     """
-    i, _, g, _ = gates.chunk(4, 1)
+    i, _, s_g, _ = gates.chunk(4, 1)
     slopes = torch.addcmul(gates, gates, gates, value=-1)  # s (1 - s)
     into_i, into_f, into_g, into_o = slopes.chunk(4, 1)
-    into_i.mul_(g)
+    into_i.addcmul_(into_i, s_g, value=-2)
     into_f.mul_(earlier)
-    torch.mul(i, g, out=into_g)
-    torch.addcmul(i, into_g, g, value=-1, out=into_g)  # i (1 - g^2)
-    into_o.mul_(tanh_C)
+    into_g.mul_(i).mul_(4)  # i (1 - g^2) = 4 i s (1 - s)
+    into_o.addcmul_(into_o, shares, value=-2)
     return slopes

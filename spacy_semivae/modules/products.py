@@ -14,16 +14,17 @@ from torch import Tensor
 LARGE = 2**15  # entries of a matrix from which oneDNN is worth preparing it
 
 
-def product(X: Tensor, W: Tensor) -> Tensor:
-    """Give X W.
+def product(X: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
+    """Give X W + b.
 
     X (Tensor): Rows, (rows, nI).
     W (Tensor): The matrix, (nI, nO).
+    b (Tensor | None): What is added to each row, (nO,).
     RETURNS (Tensor): (rows, nO), without gradient.
     """
     if not takes_oneDNN(X) or min(X.numel(), W.numel()) < LARGE:
-        return X @ W
-    return _multiply(X, W.T)
+        return X @ W if b is None else torch.addmm(b, X, W)
+    return _multiply(X, W.T, b)
 
 
 def takes_oneDNN(like: Tensor) -> bool:
@@ -73,16 +74,16 @@ def _prepare(W: Tensor, rows: int) -> Tensor:
     return torch.ops.mkldnn._reorder_linear_weight(W, rows)
 
 
-def _multiply(X: Tensor, W: Tensor) -> Tensor:
-    """RETURNS (Tensor): X W^T, W as oneDNN holds it, (rows, nO)."""
-    return torch.ops.mkldnn._linear_pointwise(X, W, None, "none", [], "")
+def _multiply(X: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
+    """RETURNS (Tensor): X W^T + b, W as oneDNN holds it, (rows, nO)."""
+    return torch.ops.mkldnn._linear_pointwise(X, W, b, "none", [], "")
 
 
 @cache
 def _has_oneDNN() -> bool:
     """RETURNS (bool): Whether the operators exist and do what they did: they are not public."""
-    X, W = torch.ones((2, 3)), torch.ones((4, 3))
+    X, W, b = torch.ones((2, 3)), torch.ones((4, 3)), torch.ones(4)
     try:
-        return torch.equal(_multiply(X, _prepare(W, 2)), X @ W.T)
+        return torch.equal(_multiply(X, _prepare(W, 2), b), X @ W.T + b)
     except (AttributeError, RuntimeError, TypeError):
         return False

@@ -12,6 +12,7 @@ The module returns the terms apart; whoever trains it weighs them. The sum over 
 sampled (`label_samples`) for what needs the decoder; the prior and the entropy are always exact.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -95,7 +96,7 @@ class SSVAE(nn.Module):
             samples=samples,
             replacement=replacement,
             baseline=baseline,
-            usual=float(uniform(nV)[0]),
+            usual=-math.log(nV),
         )
         self.generator: TextVAE | None = TextVAE(
             nV=nV,

@@ -26,6 +26,7 @@ from thinc.api import Model
 from ..labels import is_annotated
 from ..layers.crf_targets import count_pieces, set_piece_targets, uses_pieces
 from ..layers.crf_vae import CRFBatch, Tagging, set_tags
+from ..layers.language_model import get_vocabulary
 from .adaptive import AdaptiveBeta, round_digits
 from .base import SemiSupervisedPipe
 from .posterior import Posterior
@@ -156,6 +157,13 @@ class CRFVAEPipe(SemiSupervisedPipe):
                 "annotation",
                 stacklevel=2,
             )
+
+    def after_load(self) -> None:
+        """Build the tokenizers of word pieces now: an error at the first text would be late."""
+        super().after_load()
+        for node in self.model.walk():
+            if node.attrs.get("pieces"):
+                get_vocabulary(node)
 
     def after_resize(self) -> None:
         """Set transitions and prior of the tags."""

@@ -75,8 +75,17 @@ class LabeledPipe(StoredPipe):
         """Bring in line what the model knows about its classes, when they are new or more."""
 
     def after_load(self) -> None:
-        """Give the scheme the labels that were loaded instead of those it had."""
+        """Give the scheme the labels that were loaded instead of those it had.
+
+        RAISES (ValueError): When the model has another number of classes.
+        """
         self.scheme = copy.deepcopy(self._empty_scheme)
         for label in self.cfg["labels"]:
             self.scheme.add(label)
             self.vocab.strings.add(label)
+        size = self.model.get_dim("nO") if self.model.has_dim("nO") else None
+        if size is not None and size != len(self.scheme.names):
+            raise ValueError(
+                f"Component '{self.name}': the labels {list(self.labels)} are "
+                f"{len(self.scheme.names)} classes, but the model has {size}"
+            )

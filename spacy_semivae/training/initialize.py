@@ -10,7 +10,6 @@ import spacy
 from spacy.attrs import LOWER
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.util import minibatch, resolve_dot_names
 from thinc.api import Config
@@ -189,21 +188,3 @@ def find_textcat(nlp: Language, name: str | None) -> SSVAETextcat:
         wanted = "one ssvae_textcat, or its name" if name is None else f"ssvae_textcat {name!r}"
         raise ValueError(f"The pipeline needs {wanted}: got {list(found)} of {nlp.component_names}")
     return found[name]
-
-
-def raw_batches(nlp: Language, corpus: Any, batcher: Any) -> Iterator[list[Example]]:
-    """Batch the raw stream without end; a stream that ends is read again.
-
-    nlp (Language): The pipeline, which tokenizes raw text.
-    corpus (Callable): The raw corpus's reader.
-    batcher (Callable): Batches Examples.
-    YIELDS (list[Example]): Raw Examples.
-    RAISES (ValueError): When the stream is empty.
-    """
-    while True:
-        empty = True
-        for batch in batcher(corpus(nlp)):
-            empty = False
-            yield batch
-        if empty:
-            raise ValueError("The raw corpus is empty: check paths.unlabeled and the reader")

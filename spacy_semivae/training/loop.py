@@ -20,6 +20,8 @@ from ..pipeline.weights import Weight, WeightSetting
 Evaluate = Callable[[], tuple[float, dict[str, Any]]]
 Batches = Iterable[tuple[int, Sequence[Example]]]
 
+COUNTS = ("step", "seconds", "words", "data_wait")
+
 
 @dataclass(frozen=True)
 class LoopSettings:
@@ -44,8 +46,11 @@ class Progress:
     labeled: int = 0
     unlabeled: int = 0
     words: int = 0
+    seconds: float = 0.0
+    data_wait: float = 0.0  # seconds in which there was nothing to learn from
     losses: dict[str, float] = field(default_factory=dict)
     results: list[tuple[float, int]] = field(default_factory=list)
+    since: dict[str, float] = field(default_factory=dict)  # where it stood at the last evaluation
 
     def best_step(self) -> int:
         """Give the first step with the best score.
@@ -55,6 +60,17 @@ class Progress:
         best = max(((score, -step) for score, step in self.results), default=(0.0, 0))
         return -best[1]
 
+    def is_over(self, settings: LoopSettings) -> bool:
+        """Tell whether there is nothing left to do.
+
+        settings (LoopSettings): When to stop.
+        RETURNS (bool): True after the last step, or where evaluations stopped improving.
+        """
+        if settings.max_steps and self.step >= settings.max_steps:
+            return True
+        waited = self.step - self.best_step()
+        return bool(self.results and settings.patience) and waited >= settings.patience
+
 
 def train_steps(
     nlp: Language,
@@ -63,6 +79,7 @@ def train_steps(
     unlabeled: Iterator[Sequence[Example]] | None,
     evaluate: Evaluate,
     settings: LoopSettings,
+    progress: Progress | None = None,
 ) -> Iterator[tuple[Sequence[Example], dict[str, Any], bool | None]]:
     """Train until evaluations stop improving.
 
@@ -72,15 +89,24 @@ def train_steps(
     unlabeled (Iterator | None): Raw batches without end; None trains on labels alone.
     evaluate (Evaluate): Gives main score and all scores on the dev corpus.
     settings (LoopSettings): When to evaluate and stop, what to leave alone.
+    progress (Progress | None): What was done before; kept up to date, so that what is yielded and
+        this are of the same step.
     YIELDS (tuple): The batch, a report as spaCy's loggers read it, and whether this is the best
         evaluation so far (None: there was none at this step).
     """
     dropout = Weight("dropout", settings.dropout)
-    progress, start = Progress(), timer()
-    for epoch, batch in labeled:
+    progress = progress or Progress()
+    batches, start = iter(labeled), timer() - progress.seconds
+    while not progress.is_over(settings):
+        begin = timer()
+        drawn = next(batches, None)
+        if drawn is None:
+            break
+        epoch, batch = drawn
         raw: Sequence[Example] = []
         if unlabeled is not None and learns_from_raw(nlp, settings.frozen):
             raw = next(unlabeled)
+        progress.data_wait += timer() - begin
         if settings.before_update:
             settings.before_update(nlp, {"step": progress.step, "epoch": epoch})
         drop = dropout.at(progress.step)
@@ -92,15 +118,12 @@ def train_steps(
         progress.labeled += len(batch)
         progress.unlabeled += len(raw)
         progress.words += sum(len(eg) for eg in (*batch, *raw))
-        info, is_best = report(nlp, optimizer, progress, evaluate, settings, timer() - start)
-        yield [*batch, *raw], info, is_best
+        progress.seconds = timer() - start
+        info, is_best = report(nlp, optimizer, progress, evaluate, settings)
         if is_best is not None:
             progress.losses = {}
-        waited = progress.step - progress.best_step()
-        if settings.max_steps and progress.step >= settings.max_steps:
-            break
-        if progress.results and settings.patience and waited >= settings.patience:
-            break
+            progress.since = {name: info[name] for name in COUNTS}
+        yield [*batch, *raw], info, is_best
 
 
 def report(
@@ -109,7 +132,6 @@ def report(
     progress: Progress,
     evaluate: Evaluate,
     settings: LoopSettings,
-    seconds: float,
 ) -> tuple[dict[str, Any], bool | None]:
     """Describe the step just taken; evaluate when it is time.
 
@@ -132,10 +154,13 @@ def report(
         "other_scores": scores,
         "losses": progress.losses,
         "checkpoints": progress.results,
-        "seconds": seconds,
+        "seconds": progress.seconds,
         "words": progress.words,
         "labeled": progress.labeled,
         "unlabeled": progress.unlabeled,
+        "data_wait": progress.data_wait,
+        "learn_rate": optimizer.learn_rate,
+        "since": progress.since or dict.fromkeys(COUNTS, 0),
     }
     return info, is_best
 

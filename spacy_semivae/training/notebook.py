@@ -12,7 +12,7 @@ from thinc.api import Optimizer, fix_random_seed
 from tqdm import tqdm
 
 from .initialize import semi_supervised_pipes
-from .loop import LoopSettings, train_steps
+from .loop import LoopSettings, Progress, train_steps
 from .run import create_evaluate, summarize
 
 
@@ -66,6 +66,7 @@ def train(
         callback = create_evaluate(nlp, lambda nlp: examples, score_weights)
         return callback() if examples else (0.0, {})
 
+    progress = Progress()
     steps = train_steps(
         nlp,
         optimizer,
@@ -75,36 +76,33 @@ def train(
         LoopSettings(
             dropout=dropout, patience=patience, max_steps=max_steps, eval_frequency=eval_frequency
         ),
+        progress,
     )
     bar = tqdm(steps, total=max_steps, disable=None, leave=False)
-    info = run_to_best(nlp, bar, optimizer) if dev_egs else [info for _, info, _ in bar][-1]
+    run_to_best(nlp, bar, optimizer)
     if not dev_egs:
         warnings.warn("train got no dev Docs: the last weights are kept", stacklevel=2)
-    return summarize(info)
+    return summarize(progress)
 
 
 def run_to_best(
     nlp: Language, steps: Iterable[tuple[Any, dict[str, Any], bool | None]], optimizer: Optimizer
-) -> dict[str, Any]:
+) -> None:
     """Train, and end with the weights of the best evaluation, also after an interrupt or error.
 
     nlp (Language): The pipeline.
     steps (Iterable): What `train_steps` yields.
     optimizer (Optimizer): Holds the averages that were evaluated, if any.
-    RETURNS (dict[str, Any]): The loop's last report.
     """
     best: dict[str, bytes] = {}
-    info: dict[str, Any] = {}
     try:
-        for _, report, is_best in steps:
-            info = report
+        for _, _, is_best in steps:
             if is_best:
                 with nlp.use_params(optimizer.averages or {}):
                     best = {n: p.to_bytes(exclude=["vocab"]) for n, p in trainable(nlp)}
     finally:
         for name, data in best.items():
             nlp.get_pipe(name).from_bytes(data, exclude=["vocab"])  # type: ignore[attr-defined]
-    return info
 
 
 def trainable(nlp: Language) -> list[tuple[str, Any]]:

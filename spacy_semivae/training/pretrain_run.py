@@ -14,7 +14,13 @@ from tqdm import tqdm
 from wasabi import Printer
 
 from ..layers.text_lm import load_text_lm, save_text_lm
-from .checkpoint import load_optimizer, replace_folder, restore_folder, save_optimizer
+from .checkpoint import (
+    load_optimizer,
+    model_keys,
+    replace_folder,
+    restore_folder,
+    save_optimizer,
+)
 from .pretrain import EpochReport, Progress, Run, prepare, train_epochs
 
 PROGRESS = "progress.json"
@@ -172,7 +178,7 @@ def save_run(run: Run, folder: Path) -> None:
     folder (Path): An empty folder.
     """
     save_text_lm(run.lm, folder)
-    save_optimizer(run.settings.optimizer, run.lm.shims[0].id, folder)
+    save_optimizer(run.settings.optimizer, model_keys(run.lm, "lm"), folder)
     state = {"progress": asdict(run.progress), "settings": run.config}
     # by the standard library: the perplexity keeps all of its digits
     (folder / PROGRESS).write_text(json.dumps(state, indent=2), encoding="utf8")
@@ -203,7 +209,8 @@ def load_run(run: Run, folder: Path) -> None:
             )
     shim.module.load_state_dict(known.module.state_dict())
     run.progress = load_progress(folder)
-    load_optimizer(run.settings.optimizer, shim.id, folder, steps=run.progress.steps)
+    keys = model_keys(run.lm, "lm")
+    load_optimizer(run.settings.optimizer, keys, folder, steps=run.progress.steps)
 
 
 def load_progress(folder: Path) -> Progress:

@@ -22,6 +22,7 @@ from spacy.util import registry
 from thinc.api import Model
 from torch import Tensor
 
+from ..layers.loading import reading
 from ..layers.vsl import encode, infer
 from ..modules.gaussian import Gaussian
 from ..modules.vsl import Prior, SnapshotPrior
@@ -197,8 +198,11 @@ class MemoryStore(StandardStore):
         if data:
             tensors = load_safetensors(bytes(data))
             index = json.loads(bytes(tensors["index"].numpy()))
-            self.widths = json.loads(bytes(tensors["widths"].numpy()))
+            self.widths = dict(json.loads(bytes(tensors["widths"].numpy())))
             lengths = [length for _, length, _, is_packed in index if is_packed]
+            expected = (sum(lengths), sum(self.widths.values()) if lengths else 0)
+            if tensors["table"].shape != expected:
+                raise ValueError(f"{tuple(tensors['table'].shape)} is the table, not {expected}")
             rows = iter(tensors["table"].split(lengths))
             for key, length, visits, is_packed in index:
                 packed = next(rows).clone() if is_packed else None
@@ -241,7 +245,8 @@ class SnapshotStore(StandardStore):
             self.model = model.copy()
             # labels may have been added since the copy was made
             self.model.set_dim("nO", None, force=True)  # type: ignore[arg-type]
-            self.model.from_bytes(self.saved)
+            with reading("The copy of the model that gives the prior"):
+                self.model.from_bytes(self.saved)
             self.saved = b""
         if self.model is None:
             return None

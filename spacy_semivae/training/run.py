@@ -1,6 +1,7 @@
 """Train a pipeline as its config says: streams, loop, logger, progress bar and saving."""
 
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,19 +16,23 @@ from spacy.training.loop import (
     DIR_MODEL_BEST,
     DIR_MODEL_LAST,
     clean_output_dir,
-    create_before_to_disk_callback,
     create_evaluation_callback,
-    create_train_batches,
-    update_meta,
 )
 from spacy.util import registry, resolve_dot_names
-from thinc.api import Optimizer, fix_random_seed
+from thinc.api import Config, fix_random_seed
 from tqdm import tqdm
 from wasabi import Printer
 
-from .initialize import check_streams, raw_batches, semi_supervised_pipes
-from .loop import Evaluate, LoopSettings, train_steps
+from .initialize import check_streams, semi_supervised_pipes
+from .interrupt import Stop, stop_on_signals
+from .loop import Evaluate, LoopSettings, Progress, train_steps
+from .resume import FOLDER, Checkpoint, Session, restore
+from .saver import Saver
 from .schema import SemiVAESchema
+from .streams import LabeledStream, RawStream
+
+Steps = Iterator[tuple[Sequence[Example], dict[str, Any], bool | None]]
+Log = tuple[Callable[[dict[str, Any] | None], None], Callable[[], None]]
 
 
 def train_nlp(
@@ -36,6 +41,8 @@ def train_nlp(
     output: Path | None = None,
     *,
     overwrite: bool = False,
+    config: Config | None = None,
+    checkpoint: Checkpoint | None = None,
     stdout: IO[str] = sys.stdout,
     stderr: IO[str] = sys.stderr,
 ) -> dict[str, Any]:
@@ -43,65 +50,100 @@ def train_nlp(
 
     nlp (Language): The pipeline with its full config.
     settings (SemiVAESchema): The [semivae] block.
-    output (Path | None): Folder for model-best and model-last.
+    output (Path | None): Folder for model-best, model-last and checkpoints.
     overwrite (bool): Whether a run in that folder may be deleted.
+    config (Config | None): The config that the run was started with, to which a later one is
+        compared when it is resumed; None takes the pipeline's.
+    checkpoint (Checkpoint | None): Where to go on, in the same folder; None starts anew.
     stdout (IO): Where the logger writes.
     stderr (IO): Where the progress bar is drawn, on a terminal.
-    RETURNS (dict[str, Any]): Best score, its step, and the number of steps.
-    RAISES (FileExistsError): When the folder holds a run and `overwrite` is not set.
+    RETURNS (dict[str, Any]): Best score, its step, the number of steps, and "signal" where one
+        ended the run.
+    RAISES (FileExistsError): When the folder holds a run and neither is asked for.
     RAISES (FloatingPointError): When a loss is not finite; names the last good checkpoint.
     """
-    check_output(output, overwrite=overwrite)
-    config = nlp.config.interpolate()
-    T = registry.resolve(config["training"], schema=ConfigSchemaTraining)
+    if checkpoint is None:
+        check_output(output, overwrite=overwrite)
+    whole = nlp.config.interpolate()
+    T = registry.resolve(whole["training"], schema=ConfigSchemaTraining)
     if T["seed"] is not None:
         fix_random_seed(T["seed"])
-    save = create_saver(nlp, T, output)
-    steps = create_steps(nlp, T, settings, config)
-    lines = [f"Pipeline: {nlp.pipe_names}", *report_streams(nlp, T, settings, config)]
-    if output:
+    session, steps = create_session(nlp, T, settings, whole)
+    lines = [f"Pipeline: {nlp.pipe_names}", *report_streams(nlp, T, settings, whole)]
+    if checkpoint is not None:
+        restore(session, checkpoint)
+        lines.append(f"Resumed at step {session.progress.step} from {checkpoint.path}")
+    elif output:
         clean_output_dir(output)  # only now that settings and corpora have been checked
+        shutil.rmtree(output / FOLDER, ignore_errors=True)
         output.mkdir(parents=True, exist_ok=True)
     message = Printer(no_print=True)
     for line in lines:
         stdout.write(message.info(line) + "\n")
+    saver = Saver(session, T, output, settings, config or nlp.config)
     with nlp.select_pipes(disable=T["frozen_components"]):
-        log_step, finalize = T["logger"](nlp, stdout, stderr)
-    bar = tqdm(total=T["max_steps"] or None, disable=None, leave=False, file=stderr, unit="step")
-    interrupted, info = False, dict[str, Any]()
+        log = T["logger"](nlp, stdout, stderr)
+    bar = tqdm(
+        total=T["max_steps"] or None,
+        initial=session.progress.step,
+        disable=None,
+        leave=False,
+        file=stderr,
+        unit="step",
+    )
+    with stop_on_signals() as stop:
+        follow(steps, saver, stop, log, bar)
+    saver.finish()
+    if output:
+        how = "Interrupted; saved" if stop.signal else "Saved"
+        stdout.write(message.good(f"{how} pipeline to {output / DIR_MODEL_LAST}") + "\n")
+    return summarize(session.progress) | ({"signal": int(stop.signal)} if stop.signal else {})
+
+
+def follow(steps: Steps, saver: Saver, stop: Stop, log: Log, bar: Any) -> None:
+    """Take the steps; save, log and show what they give.
+
+    steps (Steps): What `train_steps` yields.
+    saver (Saver): Saves pipelines and checkpoints.
+    stop (Stop): Ends the run after a step once a signal has come.
+    log (Log): What a logger's setup gave.
+    bar (tqdm): The progress bar.
+    RAISES (FloatingPointError): When a loss is not finite; names the last good checkpoint.
+    """
+    log_step, finalize = log
+    every_step = getattr(log_step, "every_step", False)  # spaCy's loggers want evaluations alone
     try:
         for _, info, is_best in steps:
-            show_progress(bar, nlp, info)
+            show_progress(bar, saver.session.nlp, info)
             if is_best is not None:
-                update_meta(T, nlp, info)
-                save(is_best)
+                saver.save_pipelines(info, is_best=is_best)
                 bar.clear()
-            log_step(info if is_best is not None else None)
+            if saver.output:
+                info["output_path"] = str(saver.output / DIR_MODEL_LAST)
+            log_step(info if is_best is not None or every_step else None)
+            saver.after_step()
+            if stop.signal:
+                break
     except KeyboardInterrupt:
-        interrupted = True
+        stop.signal = signal.SIGINT
+        saver.is_whole = False  # the step was not finished
     except FloatingPointError as error:
-        last = output / DIR_MODEL_BEST if output and info.get("checkpoints") else "none"
-        raise FloatingPointError(f"{error}. Last good checkpoint: {last}") from None
+        raise FloatingPointError(f"{error}. Last good checkpoint: {saver.last_good()}") from None
     finally:
         bar.close()
         finalize()
-    save(False)
-    if output:
-        how = "Interrupted; saved" if interrupted else "Saved"
-        stdout.write(message.good(f"{how} pipeline to {output / DIR_MODEL_LAST}") + "\n")
-    return summarize(info)
 
 
-def create_steps(
+def create_session(
     nlp: Language, T: dict[str, Any], settings: SemiVAESchema, config: Any
-) -> Iterator[tuple[Sequence[Example], dict[str, Any], bool | None]]:
+) -> tuple[Session, Steps]:
     """Set up streams, evaluation and loop.
 
     nlp (Language): The pipeline.
     T (dict): The [training] block, resolved.
     settings (SemiVAESchema): The [semivae] block.
     config (Config): The whole config, interpolated.
-    RETURNS (Iterator): What `train_steps` yields.
+    RETURNS (tuple[Session, Steps]): What changes in training, and what `train_steps` yields.
     RAISES (ValueError): When there is raw text but no component that learns from it.
     """
     train_corpus, dev_corpus = resolve_dot_names(config, [T["train_corpus"], T["dev_corpus"]])
@@ -112,12 +154,14 @@ def create_steps(
                 f"The config has raw text, but none of {nlp.pipe_names} learns from it"
             )
         (corpus,) = resolve_dot_names(config, [settings.unlabeled_corpus])
-        unlabeled = raw_batches(nlp, corpus, settings.batcher)
-    return train_steps(
+        unlabeled = RawStream(nlp, corpus, settings.batcher)
+    labeled = LabeledStream(nlp, train_corpus, T["batcher"], T["max_epochs"])
+    session = Session(nlp, T["optimizer"], labeled, unlabeled, Progress())
+    steps = train_steps(
         nlp,
         T["optimizer"],
-        create_train_batches(nlp, train_corpus, T["batcher"], T["max_epochs"]),
-        unlabeled,
+        labeled,
+        None if unlabeled is None else iter(unlabeled),
         create_evaluate(nlp, dev_corpus, T["score_weights"]),
         LoopSettings(
             dropout=T["dropout"],
@@ -129,7 +173,9 @@ def create_steps(
             annotating=T["annotating_components"],
             before_update=T["before_update"],
         ),
+        session.progress,
     )
+    return session, steps
 
 
 def report_streams(
@@ -187,33 +233,11 @@ def check_output(output: Path | None, *, overwrite: bool) -> None:
     overwrite (bool): Whether a run in it may be deleted.
     RAISES (FileExistsError): When it holds a run and `overwrite` is not set.
     """
-    names = (DIR_MODEL_BEST, DIR_MODEL_LAST)
+    names = (DIR_MODEL_BEST, DIR_MODEL_LAST, FOLDER)
     if output and not overwrite and any((output / name).exists() for name in names):
-        raise FileExistsError(f"{output} holds a trained pipeline; --overwrite deletes it")
-
-
-def create_saver(nlp: Language, T: dict[str, Any], output: Path | None) -> Callable[[bool], None]:
-    """Make the function that saves model-last and model-best.
-
-    nlp (Language): The pipeline.
-    T (dict): The [training] block, resolved.
-    output (Path | None): The folder; None saves nothing.
-    RETURNS (Callable): Takes whether this is the best pipeline so far.
-    """
-    before_to_disk = create_before_to_disk_callback(T["before_to_disk"])
-    optimizer: Optimizer = T["optimizer"]
-
-    def save(is_best: bool) -> None:
-        if output is None:
-            return
-        last, best = output / DIR_MODEL_LAST, output / DIR_MODEL_BEST
-        with nlp.use_params(optimizer.averages or {}):
-            before_to_disk(nlp).to_disk(last)
-        if is_best:
-            shutil.rmtree(best, ignore_errors=True)
-            shutil.copytree(last, best)
-
-    return save
+        raise FileExistsError(
+            f"{output} holds a run: --resume goes on with it, --overwrite deletes it"
+        )
 
 
 def show_progress(bar: Any, nlp: Language, info: dict[str, Any]) -> None:
@@ -234,12 +258,12 @@ def show_progress(bar: Any, nlp: Language, info: dict[str, Any]) -> None:
     bar.update(1)
 
 
-def summarize(info: dict[str, Any]) -> dict[str, Any]:
+def summarize(progress: Progress) -> dict[str, Any]:
     """Say how a run ended.
 
-    info (dict): The loop's last report.
+    progress (Progress): What was done.
     RETURNS (dict[str, Any]): "score" and "best_step" of the best evaluation, and "steps".
     """
-    results = info.get("checkpoints") or [(0.0, 0)]
+    results = progress.results or [(0.0, 0)]
     score, step = max(results, key=lambda result: (result[0], -result[1]))
-    return {"score": score, "best_step": step, "steps": info.get("step", 0)}
+    return {"score": score, "best_step": step, "steps": progress.step}

@@ -76,6 +76,8 @@ class SemiVAESchema(BaseModel):
 
     unlabeled_corpus: str | None = Field(..., title="Dotted name of the raw corpus; null for none")
     init_unlabeled: int = Field(10000, title="Raw Docs that initialize sees", ge=0)
+    checkpoint_every: int = Field(1000, title="Steps from one checkpoint to the next", ge=0)
+    keep_checkpoints: int = Field(2, title="Checkpoints that stay", ge=1)
     batcher: Callable[..., Any] = Field(..., title="Batches of raw Docs")
     warm_start: WarmStart = Field(default_factory=WarmStart)
     pretraining: Pretraining

@@ -56,6 +56,8 @@ use_averages = false
 [semivae]
 unlabeled_corpus = "corpora.unlabeled"
 init_unlabeled = 10000
+checkpoint_every = 1000
+keep_checkpoints = 2
 
 [semivae.batcher]
 @batchers = "spacy.batch_by_sequence.v1"
@@ -123,6 +125,8 @@ COMMENTS = {
     ("training.optimizer", "grad_clip"): "Per tensor; components clip by max_grad_norm jointly",
     ("semivae", ""): "Joint training on raw text; read by `spacy semivae train`",
     ("semivae", "init_unlabeled"): "Raw Docs that vocabularies are taken from",
+    ("semivae", "checkpoint_every"): "Steps from one checkpoint to the next; 0 for none",
+    ("semivae", "keep_checkpoints"): "The last ones; --resume goes on from the latest",
     ("semivae.warm_start", ""): "A trained pipeline whose posteriors are the first priors",
     ("semivae.pretraining", ""): "A language model for paths.language_model; read by `pretrain`",
     ("semivae.pretraining", "autoencoder"): "Read the text before writing it again",

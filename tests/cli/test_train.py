@@ -28,7 +28,7 @@ def test_a_run_is_not_overwritten_by_accident(semivae, tiny, tmp_path):
     time = (tmp_path / "model-last" / "meta.json").stat().st_mtime_ns
     code, output = semivae(*tiny(), "--output", tmp_path)
     assert code == 1
-    assert "holds a trained pipeline; --overwrite deletes it" in output
+    assert "holds a run: --resume goes on with it, --overwrite deletes it" in output
     # a run that cannot start does not delete the old one either
     broken = tiny(training__max_stepz=3)
     assert semivae(*broken, "--output", tmp_path, "--overwrite")[0] == 1

@@ -1,6 +1,5 @@
 """The papers' encoder: what trains in each mode, its cache, storage and odd Docs."""
 
-import copy
 import pickle
 
 import numpy
@@ -42,23 +41,21 @@ def table(model):
 
 
 def row_of(model, vocab, word):
-    index = get_index(model)
-    words = index.look_up([Doc(vocab, [word])])
-    return int(index.word_rows[words.slots[0]])
+    words = get_index(model).look_up([Doc(vocab, [word])])
+    return int(words.table.rows[words.slots[0]])
 
 
 def alone(model, doc):
     """The module run on the tokens of one Doc, each word spelled for itself, without any cache."""
-    index, module = copy.copy(get_index(model)), model.shims[0].module.eval()
-    index.clear(doc.vocab.vectors)
+    index, module = pickle.loads(pickle.dumps(get_index(model))), model.shims[0].module.eval()
     words = index.look_up([doc])
-    slots = words.slots[words.positions]
-    chars, lengths = index.characters(slots)
+    slots, features = words.slots[words.positions], words.table
+    chars, lengths = features.characters(slots)
     with torch.no_grad():
         return module(
             spelling=module.spell(torch.from_numpy(chars), torch.from_numpy(lengths)),
-            rows=torch.from_numpy(index.word_rows[slots]),
-            static=torch.from_numpy(index.word_vectors[slots]) if index.static else None,
+            rows=torch.from_numpy(features.rows[slots]),
+            static=torch.from_numpy(features.vectors[slots]) if index.static else None,
             positions=torch.arange(len(doc)),
             lengths=torch.tensor([len(doc)]),
             dropout=0.0,
@@ -83,10 +80,10 @@ def test_fixed_vectors_stay(vector_vocab, make_docs):
     assert start.shape == (2, 6)  # the vectors' width, not the setting's
     assert not table(model)[0].any()
     assert not torch.equal(table(model)[1], start[1])  # "in" has no vector
-    index = get_index(model)
-    slot = index.look_up([Doc(vector_vocab, ["cat"])]).slots[0]
-    assert index.word_rows[slot] == 0
-    numpy.testing.assert_array_equal(index.word_vectors[slot], vector_vocab.get_vector("cat"))
+    words = get_index(model).look_up([Doc(vector_vocab, ["cat"])])
+    slot = words.slots[0]
+    assert words.table.rows[slot] == 0
+    numpy.testing.assert_array_equal(words.table.vectors[slot], vector_vocab.get_vector("cat"))
 
 
 def test_tuned_vectors_move_by_offsets(vector_vocab, make_docs):
@@ -101,8 +98,8 @@ def test_tuned_vectors_move_by_offsets(vector_vocab, make_docs):
     assert not moved[0].any()
     # "Paris" was not in the training text: it is its static vector alone
     assert row_of(model, vector_vocab, "Paris") == 0
-    slot = get_index(model).look_up([Doc(vector_vocab, ["Paris"])]).slots[0]
-    vector = get_index(model).word_vectors[slot]
+    words = get_index(model).look_up([Doc(vector_vocab, ["Paris"])])
+    vector = words.table.vectors[words.slots[0]]
     numpy.testing.assert_array_equal(vector, vector_vocab.get_vector("Paris"))
     assert row_of(model, vector_vocab, "cat") > 1
     assert row_of(model, vector_vocab, "neverseen") == 1

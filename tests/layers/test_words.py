@@ -104,22 +104,22 @@ def test_floret_vectors_know_every_form(floret_vocab, make_docs):
     assert not has_vector(floret_vocab)("")
     index = WordIndex((), "", ["digits"], static=True)
     words = index.look_up(make_docs(floret_vocab, ["Never 1999 NEVER"]))
-    vectors = index.word_vectors[words.slots][words.positions]
+    vectors = words.table.vectors[words.slots][words.positions]
     for row, form in zip(vectors, ["Never", "0000", "NEVER"]):
         numpy.testing.assert_array_equal(row, floret_vocab.vectors.get_batch([form])[0])
         assert row.any()
-    assert not index.word_rows.any()  # each is its static vector alone
+    assert not words.table.rows.any()  # each is its static vector alone
 
 
 def features(index, docs):
     """Row, static vector and characters of each token, as the index gives them."""
     words = index.look_up(docs)
-    chars, lengths = index.characters(words.slots)
+    chars, lengths = words.table.characters(words.slots)
     spellings = numpy.split(chars, numpy.cumsum(lengths)[:-1])
     return [
         (
-            index.word_rows[words.slots[i]].item(),
-            index.word_vectors[words.slots[i]].tolist(),
+            words.table.rows[words.slots[i]].item(),
+            words.table.vectors[words.slots[i]].tolist(),
             spellings[i].tolist(),
         )
         for i in words.positions
@@ -134,7 +134,7 @@ def expected_features(index, docs):
     result = []
     for token in [token for doc in docs for token in doc]:
         form = normalize_word(token.text, index.rules)
-        vocab, vector, known = token.vocab, [0.0] * index.word_vectors.shape[1], False
+        vocab, vector, known = token.vocab, [0.0] * index.table.vectors.shape[1], False
         for candidate in (form, form.lower()):
             if index.static and not known and vocab.has_vector(candidate):
                 vector, known = vocab.get_vector(candidate).tolist(), True
@@ -151,9 +151,8 @@ def test_index_features(static, vector_vocab, make_docs):
     for texts in batches:
         docs = make_docs(vector_vocab, texts)
         assert features(index, docs) == expected_features(index, docs)
-    assert len(index.slots) == 10
-    assert index.word_vectors.shape == (10, 6 if static else 0)
-    assert index.generation == 2  # one at the start, one at the first vectors
+    assert len(index.table.slots) == 10
+    assert index.table.vectors.shape == (10, 6 if static else 0)
 
 
 def test_long_words_lose_their_middle(vocab):
@@ -161,7 +160,7 @@ def test_long_words_lose_their_middle(vocab):
     for n in (2 * half, 2 * half + 1, 500):
         index = WordIndex((), "abc", [], static=False)
         words = index.look_up([Doc(vocab, ["a" * half + "b" * (n - 2 * half) + "c" * half])])
-        chars, lengths = index.characters(words.slots)
+        chars, lengths = words.table.characters(words.slots)
         assert lengths.tolist() == [2 * half]
         assert chars.tolist() == [2] * half + [4] * half
 
@@ -170,22 +169,34 @@ def test_overflow_starts_anew(monkeypatch, vector_vocab, make_docs):
     monkeypatch.setattr(module, "MAX_WORDS", 4)
     index = WordIndex(FORMS, CHARS, ["digits"], static=True)
     texts = ["the cat saw", "a dog Rare", "the the 77 Paris", "", "one two three four five six"]
+    tables = []
     for text in [*texts, *texts]:
         docs = make_docs(vector_vocab, [text])
         assert features(index, docs) == expected_features(index, docs)
-        assert len(index.word_rows) == len(index.spellings) == len(index.slots) <= 4 + 6
-    assert index.generation > 3
+        table = index.table
+        assert len(table.rows) == len(table.spellings) == len(table.slots) <= 4 + 6
+        tables.append(table)
+    assert len({id(table) for table in tables}) > 2
+
+
+def test_a_table_that_was_left_can_still_be_read(monkeypatch, vector_vocab, make_docs):
+    monkeypatch.setattr(module, "MAX_WORDS", 2)
+    index = WordIndex(FORMS, CHARS, ["digits"], static=True)
+    words = index.look_up(make_docs(vector_vocab, ["the cat saw"]))
+    before = words.table.vectors[words.slots].copy()
+    assert index.look_up(make_docs(vector_vocab, ["dog"])).table is not words.table
+    assert (words.table.vectors[words.slots] == before).all()
 
 
 def test_new_vectors_are_read(vector_vocab, make_docs):
     index, docs = WordIndex(FORMS, CHARS, [], static=True), make_docs(vector_vocab)
     features(index, docs)
-    generation = index.generation
+    table = index.table
     data = numpy.ones((2, 3), dtype="f")
     vector_vocab.vectors = Vectors(strings=vector_vocab.strings, data=data, keys=["the", "1999"])
     assert features(index, docs) == expected_features(index, docs)
-    assert index.generation == generation + 1
-    assert index.word_vectors.shape[1] == 3
+    assert index.table is not table
+    assert index.table.vectors.shape[1] == 3
 
 
 def test_copies_share_and_pickles_start_anew(vector_vocab, make_docs):
@@ -193,5 +204,5 @@ def test_copies_share_and_pickles_start_anew(vector_vocab, make_docs):
     before = features(index, docs)
     assert copy.deepcopy(index) is index
     other = pickle.loads(pickle.dumps(index))
-    assert not other.slots
+    assert not other.table.slots
     assert features(other, docs) == before

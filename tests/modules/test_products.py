@@ -15,6 +15,9 @@ def test_products(large, transposed, monkeypatch):
     expected = X.double() @ W.double()
     torch.testing.assert_close(product(X, W).double(), expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(product(X.double(), W.double()), expected)
+    b = torch.randn(6)
+    found = product(X, W, b).double()
+    torch.testing.assert_close(found, expected + b.double(), rtol=1e-4, atol=1e-5)
     fixed = FixedMatrix(W, 4)
     for rows in (1, 4, 7):
         out = torch.ones(rows, 6)
@@ -34,7 +37,7 @@ def test_products_of_transposed_rows(large, monkeypatch):
 
 @pytest.mark.parametrize("error", [AttributeError, RuntimeError, TypeError, None])
 def test_other_operators_are_left_alone(error, monkeypatch):
-    def multiply(X, W):
+    def multiply(X, W, b):
         if error is None:
             return torch.zeros(len(X), len(W))  # something else than a product
         raise error

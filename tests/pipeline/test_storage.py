@@ -45,3 +45,16 @@ def test_parts_can_be_left_out_when_loading(tmp_path):
     pipe.to_disk(tmp_path)
     assert Pipe().from_disk(tmp_path, exclude=["part"]).part == b""
     assert Pipe().from_bytes(pipe.to_bytes(), exclude=["part"]).part == b""
+    without_model = Pipe().from_disk(tmp_path, exclude=["model"])
+    assert (without_model.part, without_model.loads) == (b"learned", 1)
+
+
+def test_a_part_that_is_missing_or_another_is_noticed(tmp_path):
+    Pipe(b"learned").to_disk(tmp_path)
+    (tmp_path / "part").write_bytes(b"unlearned")
+    with pytest.raises(ValueError, match="part is not what was written"):
+        Pipe().from_disk(tmp_path)
+    assert Pipe().from_disk(tmp_path, exclude=["part"]).part == b""
+    (tmp_path / "part").unlink()
+    with pytest.raises(FileNotFoundError, match="part"):
+        Pipe().from_disk(tmp_path)

@@ -1,6 +1,8 @@
 """Files of raw text and tiny training configs for the tests of this folder."""
 
 import gzip
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,13 @@ from spacy.util import load_config
 from thinc.api import Config
 
 from spacy_semivae.training.initialize import initialize_nlp
+from spacy_semivae.training.template import make_config
 from spacy_semivae.training.unlabeled import UnlabeledCorpus
 
 ROOT = Path(__file__).parents[2]
+WIDTHS = {
+    *("width", "hidden", "tagger_hidden", "width_z", "width_y", "char_width", "char_hidden"),
+}
 
 
 def write_file(path: Path, data: str | bytes) -> Path:
@@ -68,6 +74,33 @@ def load_tiny():
         return load_config(path, overrides={**paths, **overrides}, interpolate=False)
 
     return load
+
+
+@pytest.fixture
+def make_tiny(load_tiny):
+    """Make the config of any component, as `init-config` writes it but for small layers."""
+
+    def make(component, **overrides) -> Config:
+        config = Config().from_str(make_config([component], lang="en"), interpolate=False)
+        tiny = load_tiny()
+        for block in ("paths", "corpora"):
+            config = config.merge({block: tiny[block]})
+        config["paths"].setdefault("language_model", None)
+        shrink(config["components"])
+        for key, value in overrides.items():
+            *sections, name = key.split("__")
+            reduce(getitem, sections, config)[name] = value
+        return config
+
+    return make
+
+
+def shrink(block: Config) -> None:
+    for key, value in block.items():
+        if isinstance(value, dict):
+            shrink(value)
+        elif key in WIDTHS:
+            block[key] = 8
 
 
 @pytest.fixture

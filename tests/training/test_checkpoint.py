@@ -68,9 +68,9 @@ def test_an_optimizer_goes_on_as_it_would_have(create, tmp_path):
     optimizer, weights = make(), numpy.ones(3, dtype="f")
     step(optimizer, weights, 2)
     optimizer((8, "other"), numpy.ones(2, dtype="f"), numpy.ones(2, dtype="f"))
-    save_optimizer(optimizer, 7, tmp_path)
+    save_optimizer(optimizer, {(7, "a.b"): "tagger/0/a.b"}, tmp_path)
     other, copied = make(), weights.copy()
-    load_optimizer(other, 9, tmp_path, steps=2)
+    load_optimizer(other, {(9, "a.b"): "tagger/0/a.b"}, tmp_path, steps=2)
     assert set(other.nr_update) == {(9, "a.b")}
     step(optimizer, weights, 2)
     for i in range(2):

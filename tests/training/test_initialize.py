@@ -13,7 +13,6 @@ from spacy_semivae.training.initialize import (
     check_streams,
     init_docs,
     initialize_nlp,
-    raw_batches,
     semi_supervised_pipes,
 )
 from spacy_semivae.training.priors import doc_key
@@ -82,15 +81,6 @@ def test_an_empty_raw_corpus(start, tmp_path, write_lines):
     raw = str(write_lines(tmp_path / "raw.txt", ["", "  "]))
     with pytest.raises(ValueError, match="the unlabeled corpus has none"):
         start(paths__unlabeled=raw)
-
-
-def test_raw_batches_go_round_and_refuse_an_empty_stream(start):
-    nlp = spacy.blank("en")
-    epochs = iter([["a", "b", "c"], ["d"]])
-    batches = raw_batches(nlp, lambda nlp: next(epochs), lambda xs: ([x] for x in xs))
-    assert [next(batches) for _ in range(4)] == [["a"], ["b"], ["c"], ["d"]]
-    with pytest.raises(ValueError, match="The raw corpus is empty"):
-        next(raw_batches(nlp, lambda nlp: [], lambda xs: ([x] for x in xs)))
 
 
 def test_frozen_components_do_not_count_as_learners(start):

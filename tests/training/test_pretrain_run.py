@@ -69,6 +69,7 @@ def test_files_and_table(tmp_path):
     result, stdout = run(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"model-best", "model-last"}
     assert set(files(tmp_path / "model-best")) == {
+        "checksums.json",
         "settings.json",
         "weights.safetensors",
         "words.json",

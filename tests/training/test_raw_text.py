@@ -10,7 +10,7 @@ import spacy
 import srsly
 from spacy.tokens import Doc
 
-from spacy_semivae.training import raw_text as module
+from spacy_semivae.training import raw_errors as module
 from spacy_semivae.training.raw_text import find_files, normalize_text, read_texts
 from spacy_semivae.training.unlabeled import UnlabeledCorpus
 
@@ -166,7 +166,7 @@ def test_skip_without_rejects_counts_and_does_not_flood_the_log(
     with caplog.at_level(logging.WARNING, logger="spacy"):
         assert list(corpus(nlp)) == []
     assert len(caplog.records) == module.MAX_LOGGED_REJECTS
-    assert len(corpus._report.seen) == 25
+    assert corpus.rejected == 25
     assert list(tmp_path.iterdir()) == [path]
 
 

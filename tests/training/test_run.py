@@ -1,6 +1,7 @@
 """Whole training runs: what is saved, what is refused, how they end."""
 
 import io
+import signal
 from pathlib import Path
 
 import numpy
@@ -66,7 +67,11 @@ def test_the_best_and_the_last_pipeline_are_saved(start, tmp_path):
     rate = {"training__optimizer__learn_rate": 0.05, "training__max_steps": 6}
     result, text = run(*start(**rate), tmp_path / "new" / "out")
     out = tmp_path / "new" / "out"
-    assert sorted(path.name for path in out.iterdir()) == ["model-best", "model-last"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoints",
+        "model-best",
+        "model-last",
+    ]
     assert evaluate(out / "model-best") == pytest.approx(result["score"])
     assert result["score"] > 0.2
     assert result["steps"] == 6
@@ -147,7 +152,7 @@ def test_a_folder_that_holds_a_run_is_refused(start, tmp_path):
     nlp, settings = start()
     run(nlp, settings, tmp_path)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    with pytest.raises(FileExistsError, match="holds a trained pipeline; --overwrite"):
+    with pytest.raises(FileExistsError, match="holds a run: --resume"):
         run(nlp, settings, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
     (tmp_path / "model-last" / "stale").touch()
@@ -202,7 +207,7 @@ def test_an_interrupted_run_saves_the_last_pipeline(start, tmp_path):
 
 def test_an_interrupt_before_the_first_step(start, tmp_path):
     result, _ = run(*start(**at_step(0, interrupt)), tmp_path)
-    assert result == {"score": 0.0, "best_step": 0, "steps": 0}
+    assert result == {"score": 0.0, "best_step": 0, "steps": 0, "signal": signal.SIGINT}
     assert [path.name for path in tmp_path.iterdir()] == ["model-last"]
 
 

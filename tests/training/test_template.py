@@ -104,7 +104,7 @@ def test_comments_stand_where_they_belong():
     found = comments_of(make_config(["vsl_tagger"], lang="en"))
     model = "components.vsl_tagger.model"
     assert found == {
-        "semivae": ["", "init_unlabeled"],
+        "semivae": ["", "init_unlabeled", "checkpoint_every", "keep_checkpoints"],
         "corpora.unlabeled": ["", "limit", "exclude"],
         "training.optimizer": ["grad_clip"],
         "semivae.warm_start": [""],

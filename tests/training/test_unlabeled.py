@@ -134,15 +134,6 @@ def test_shuffle_gives_a_permutation(nlp, tmp_path, size, write_lines, read):
         assert all(texts.index(text) <= i + max(size, 1) for i, text in enumerate(order))
 
 
-def test_full_buffer_is_unbiased():
-    counts = [[0] * 4 for _ in range(4)]
-    rng = random.Random(0)
-    for _ in range(4000):
-        for place, item in enumerate(module._shuffle(iter(range(4)), 4, rng)):
-            counts[item][place] += 1
-    assert all(880 < count < 1120 for row in counts for count in row)
-
-
 def test_epochs_differ_and_are_reproducible(nlp, tmp_path, write_lines):
     path = write_lines(tmp_path / "a.txt", [f"t{i}" for i in range(40)])
 
@@ -216,24 +207,6 @@ def test_a_huge_line_is_split_in_linear_time(nlp, tmp_path, write_lines):
     assert [len(eg) for eg in examples] == [50] * 5000
 
 
-def test_pieces_cover_each_doc_and_respect_the_sentences(nlp):
-    rng = random.Random(0)
-    for _ in range(300):
-        n_tokens = rng.randint(1, 30)
-        max_length = rng.randint(1, 12)
-        starts = sorted(rng.sample(range(n_tokens), rng.randint(0, n_tokens)))
-        words = [f"w{i}" for i in range(n_tokens)]
-        doc = Doc(nlp.vocab, words=words)
-        pieces = [words_of(d) for d in module._split_doc(doc, starts, max_length)]
-        assert [word for piece in pieces for word in piece] == words
-        assert all(0 < len(piece) <= max_length for piece in pieces)
-        begin = 0
-        for piece in pieces[:-1]:
-            possible = [s for s in starts if begin < s <= begin + max_length]
-            begin += len(piece)
-            assert begin in starts if possible else len(piece) == max_length
-
-
 def test_texts_beyond_the_limit_of_the_pipeline(tmp_path, write_lines, read):
     nlp = spacy.blank("en")
     nlp.max_length = 20
@@ -292,9 +265,11 @@ def test_settings_are_checked(settings, message):
 def test_lines_are_read_on_demand(nlp, tmp_path, monkeypatch, name, write_lines):
     path = write_lines(tmp_path / name, [f"t{i}" for i in range(5000)])
     seen = []
-    make = module._make_doc
+    make = module.make_doc
     monkeypatch.setattr(
-        module, "_make_doc", lambda *args: seen.append(args[-1].line) or make(*args)
+        module,
+        "make_doc",
+        lambda vocab, record, **rest: seen.append(record.line) or make(vocab, record, **rest),
     )
     stream = UnlabeledCorpus(path, shuffle_buffer=4)(nlp)
     assert seen == []

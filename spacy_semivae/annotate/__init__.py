@@ -1,0 +1,1 @@
+"""Annotate corpora of any size with a trained pipeline, in shards that survive interruptions."""
