@@ -74,7 +74,7 @@ def test_embeddings(embeddings, static, rows, docs):
     model.initialize(X=docs)
     assert module_of(model).embedding.weight.shape == (rows, 6 if static else 100)
     model.predict(docs)
-    assert model.attrs["index"].word_vectors.any() == static
+    assert model.attrs["index"].table.vectors.any() == static
 
 
 def make_batch(docs):
