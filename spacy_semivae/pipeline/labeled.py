@@ -7,8 +7,8 @@ from typing import Any
 from spacy.training import Example
 
 from ..labels import SpanLabels, TokenLabels
-from ..text_labels import TextLabels
 from .storage import StoredPipe
+from .text_labels import TextLabels
 
 Scheme = TokenLabels | SpanLabels | TextLabels
 

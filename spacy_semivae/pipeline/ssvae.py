@@ -35,10 +35,10 @@ from ..layers.ssvae import (
     write,
 )
 from ..layers.text_lm import TextLMT, load_text_lm, start_classifier, take_words
-from ..text_labels import read_class
 from .base import SemiSupervisedPipe
 from .latents import LatentWatch, summarize_units
 from .tag_prior import PriorSetting, read_table
+from .text_labels import read_class
 from .weights import Weight, WeightSetting
 
 BATCH = 32  # Docs that the generator reads at once outside of training

@@ -6,9 +6,9 @@ from typing import Any
 from spacy.language import Language
 from thinc.api import Config, Model
 
-from ..text_labels import TextLabels
 from .ssvae import SSVAETextcat
 from .tag_prior import PriorSetting
+from .text_labels import TextLabels
 from .weights import WeightSetting
 
 DEFAULT_CONFIG = Config().from_str(

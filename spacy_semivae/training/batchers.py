@@ -8,7 +8,7 @@ from spacy.training import Example
 from spacy.util import minibatch, registry
 from thinc.types import Generator
 
-from ..text_labels import read_class
+from ..pipeline.text_labels import read_class
 
 Batcher = Callable[[Iterable[Example]], Iterable[list[Example]]]
 

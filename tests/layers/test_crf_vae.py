@@ -10,7 +10,7 @@ from spacy.ml.models import MultiHashEmbed
 from spacy.tokens import Doc
 from thinc.api import Adam
 
-from spacy_semivae import generators
+from spacy_semivae.architectures import generators
 from spacy_semivae.labels import SpanLabels
 from spacy_semivae.layers.crf_targets import get_lm, get_piece_targets
 from spacy_semivae.layers.crf_vae import (

@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model
 
-from spacy_semivae.architectures import build_frozen_transformer
+from spacy_semivae.architectures.models import build_frozen_transformer
 from spacy_semivae.layers.frozen_encoder import count_positions
 from spacy_semivae.layers.transformer import get_shim
 

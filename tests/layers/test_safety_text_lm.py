@@ -9,7 +9,7 @@ import spacy
 import torch
 from safetensors.torch import load, save
 
-from spacy_semivae.architectures import build_ssvae
+from spacy_semivae.architectures.models import build_ssvae
 from spacy_semivae.layers.loading import CHECKSUMS
 from spacy_semivae.layers.targets import set_vocabulary
 from spacy_semivae.layers.text_lm import FILES, WEIGHTS, load_text_lm, save_text_lm, text_lm

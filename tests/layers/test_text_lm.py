@@ -7,7 +7,7 @@ import pytest
 import spacy
 import torch
 
-from spacy_semivae.architectures import build_ssvae
+from spacy_semivae.architectures.models import build_ssvae
 from spacy_semivae.layers.targets import set_vocabulary
 from spacy_semivae.layers.text_lm import (
     load_text_lm,

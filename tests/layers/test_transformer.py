@@ -13,7 +13,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Adam, set_dropout_rate
 
-from spacy_semivae.architectures import build_concat_encoders, build_frozen_transformer
+from spacy_semivae.architectures.models import build_concat_encoders, build_frozen_transformer
 from spacy_semivae.layers.frozen_encoder import FrozenShim, Reading
 from spacy_semivae.layers.transformer import get_shim
 

@@ -5,7 +5,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_semivae.labels import MISSING
-from spacy_semivae.text_labels import TextLabels, read_class
+from spacy_semivae.pipeline.text_labels import TextLabels, read_class
 
 NAMES = ["a b", "\U0001f600", "O"]
 

@@ -7,7 +7,7 @@ import pytest
 from spacy.ml.models import MultiHashEmbed
 from spacy.util import registry
 
-from spacy_semivae.architectures import build_ssvae
+from spacy_semivae.architectures.models import build_ssvae
 from spacy_semivae.layers.ssvae import SSVAEBatch, infer, read
 
 TEXTS = ["the cat 1999 saw", "the cat 2024", "a dog the"]

@@ -9,13 +9,13 @@ import torch
 from spacy.ml.models import MultiHashEmbed
 from spacy.util import registry
 
-from spacy_semivae.architectures import (
+from spacy_semivae.architectures.generators import build_mf, build_mf_lm
+from spacy_semivae.architectures.models import (
     build_char_word_bigru,
     build_concat_encoders,
     build_crf_vae,
     build_vsl,
 )
-from spacy_semivae.generators import build_mf, build_mf_lm
 from spacy_semivae.labels import SpanLabels
 from spacy_semivae.layers.crf_vae import CRFBatch, set_tags
 from spacy_semivae.layers.vsl import VSLBatch

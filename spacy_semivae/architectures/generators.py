@@ -8,9 +8,9 @@ from typing import Any
 
 from spacy.util import registry
 
-from .architectures import check_choice
-from .layers.crf_vae import GeneratorSettings
-from .layers.language_model import causal_lm
+from ..layers.crf_vae import GeneratorSettings
+from ..layers.language_model import causal_lm
+from .models import check_choice
 
 
 @registry.architectures("semivae.FactoredGenerator.v1")

@@ -5,8 +5,8 @@ import inspect
 import pytest
 from spacy.util import registry
 
-from spacy_semivae import generators
-from spacy_semivae.architectures import build_char_word_bigru, build_crf_vae
+from spacy_semivae.architectures import generators
+from spacy_semivae.architectures.models import build_char_word_bigru, build_crf_vae
 from spacy_semivae.modules.generators import GENERATORS
 
 BUILDERS = {

@@ -10,7 +10,7 @@ import numpy as np
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from .labels import MISSING, IntArray, LabelScheme, shorten
+from ..labels import MISSING, IntArray, LabelScheme, shorten
 
 
 class TextLabels(LabelScheme):

@@ -1,21 +1,21 @@
-"""Registered model builders: they check settings and compose layers, nothing else."""
+"""Registered encoders and models: VSL, CRF-VAE, SSVAE."""
 
 from pathlib import Path
 from typing import Any
 
 from spacy.util import registry
 
-from .layers.cache import make_cache
-from .layers.char_word import EncoderT, char_word_bigru
-from .layers.concat import concat_encoders
-from .layers.crf_vae import CRFVAET, GeneratorSettings, crf_vae_model
-from .layers.ssvae import SSVAET, ssvae_model
-from .layers.texts import TRUNCATIONS
-from .layers.vsl import VSLT, vsl_model
-from .layers.words import check_rules
-from .modules.conditional import VARIANTS
-from .modules.label_samples import check_sampling
-from .modules.vsl import CLASSIFIED, LATENTS
+from ..layers.cache import make_cache
+from ..layers.char_word import EncoderT, char_word_bigru
+from ..layers.concat import concat_encoders
+from ..layers.crf_vae import CRFVAET, GeneratorSettings, crf_vae_model
+from ..layers.ssvae import SSVAET, ssvae_model
+from ..layers.texts import TRUNCATIONS
+from ..layers.vsl import VSLT, vsl_model
+from ..layers.words import check_rules
+from ..modules.conditional import VARIANTS
+from ..modules.label_samples import check_sampling
+from ..modules.vsl import CLASSIFIED, LATENTS
 
 EMBEDDINGS = ("fixed", "tuned", "learned")
 POOLINGS = ("mean", "first", "last", "max")
@@ -154,8 +154,8 @@ def build_frozen_transformer(
     if max_batch_items < 1:
         raise ValueError(f"max_batch_items must be 1 or more, but got {max_batch_items}")
     # imported late: transformers takes seconds, and most pipelines do without
-    from .layers.frozen_encoder import Reading
-    from .layers.transformer import frozen_transformer
+    from ..layers.frozen_encoder import Reading
+    from ..layers.transformer import frozen_transformer
 
     return frozen_transformer(
         str(name),
