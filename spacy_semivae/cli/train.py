@@ -1,6 +1,8 @@
 """`spacy semivae train`: a config, labelled and raw corpora in; a trained pipeline out."""
 
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ def train_cli(
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU, or -1 for CPU"),
     overwrite: bool = Opt(False, "--overwrite", help="Delete a run in the output folder"),
     resume: bool = Opt(False, "--resume", help="Go on with the run in the output folder"),
+    num_workers: int = Opt(1, "--num-workers", help="Processes that share the work"),
     allow_config_change: bool = Opt(
         False, "--allow-config-change", help="Resume although the config has changed"
     ),
@@ -34,6 +37,8 @@ def train_cli(
 
     Settings of the config are overridden as in `spacy train`: --paths.train labeled.spacy.
     """
+    if num_workers > 1:
+        raise typer.Exit(launch(num_workers, sys.argv))
     try:
         overrides = parse_config_overrides(ctx.args)
         import_code(code)
@@ -77,13 +82,15 @@ def train(
     RETURNS (dict[str, Any]): What `train_nlp` gives.
     RAISES (ValueError): When both or neither run is wanted, or the config has changed.
     """
+    from ..training.distributed import local_rank
     from ..training.initialize import initialize_nlp
     from ..training.run import check_output, train_nlp
 
     if resume and (overwrite or output is None):
         raise ValueError("--resume goes on with the run of --output, and excludes --overwrite")
-    check_output(output, overwrite=overwrite or resume)
-    setup_gpu(gpu_id)
+    check_output(output, overwrite=overwrite or resume or local_rank() > 0)
+    gpu_id = gpu_id if gpu_id < 0 else gpu_id + local_rank()
+    setup_gpu(gpu_id, silent=local_rank() > 0)
     config = load_config(config_path, overrides=overrides, interpolate=False)
     checkpoint = None
     if resume and output is not None:
@@ -101,6 +108,20 @@ def train(
         stdout=sys.stdout,
         stderr=sys.stderr,
     )
+
+
+def launch(num_workers: int, args: Sequence[str]) -> int:
+    """Run a command in several processes by torchrun.
+
+    num_workers (int): How many.
+    args (Sequence[str]): The command line of `train`, with the number of processes.
+    RETURNS (int): The exit code.
+    """
+    rest = list(args[list(args).index("train") :])
+    i = next(i for i, arg in enumerate(rest) if arg.startswith("--num-workers"))
+    del rest[i : i + (1 if "=" in rest[i] else 2)]
+    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={num_workers}"]
+    return subprocess.call([sys.executable, "-m", *torchrun, "-m", "spacy_semivae", *rest])
 
 
 def open_run(

@@ -6,6 +6,7 @@ Like spaCy's own it is a generator; saving, logging and evaluation stand outside
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from timeit import default_timer as timer
 from typing import Any
 
@@ -16,8 +17,8 @@ from thinc.api import Optimizer
 
 from ..pipeline.base import SemiSupervisedPipe
 from ..pipeline.weights import Weight, WeightSetting
+from .distributed import ALONE, Evaluate, Group
 
-Evaluate = Callable[[], tuple[float, dict[str, Any]]]
 Batches = Iterable[tuple[int, Sequence[Example]]]
 
 COUNTS = ("step", "seconds", "words", "data_wait")
@@ -80,6 +81,7 @@ def train_steps(
     evaluate: Evaluate,
     settings: LoopSettings,
     progress: Progress | None = None,
+    group: Group = ALONE,
 ) -> Iterator[tuple[Sequence[Example], dict[str, Any], bool | None]]:
     """Train until evaluations stop improving.
 
@@ -91,12 +93,15 @@ def train_steps(
     settings (LoopSettings): When to evaluate and stop, what to leave alone.
     progress (Progress | None): What was done before; kept up to date, so that what is yielded and
         this are of the same step.
+    group (Group): The processes of a run, which take batches in turn.
     YIELDS (tuple): The batch, a report as spaCy's loggers read it, and whether this is the best
         evaluation so far (None: there was none at this step).
     """
     dropout = Weight("dropout", settings.dropout)
     progress = progress or Progress()
-    batches, start = iter(labeled), timer() - progress.seconds
+    evaluate = partial(group.evaluate, evaluate)
+    batches, start = group.share(labeled), timer() - progress.seconds
+    raw_batches = None if unlabeled is None else group.share(unlabeled)
     while not progress.is_over(settings):
         begin = timer()
         drawn = next(batches, None)
@@ -104,14 +109,15 @@ def train_steps(
             break
         epoch, batch = drawn
         raw: Sequence[Example] = []
-        if unlabeled is not None and learns_from_raw(nlp, settings.frozen):
-            raw = next(unlabeled)
+        if raw_batches is not None and learns_from_raw(nlp, settings.frozen):
+            raw = next(raw_batches)
         progress.data_wait += timer() - begin
         if settings.before_update:
             settings.before_update(nlp, {"step": progress.step, "epoch": epoch})
         drop = dropout.at(progress.step)
         for part, raw_part in zip_batches(batch, raw, settings.accumulate_gradient):
             update(nlp, part, raw_part, drop=drop, losses=progress.losses, settings=settings)
+        group.average(nlp)
         finish_update(nlp, optimizer, settings.frozen)
         progress.step += 1
         progress.epoch = epoch

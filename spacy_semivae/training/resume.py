@@ -19,6 +19,7 @@ from spacy.util import walk_dict
 from thinc.api import Config, Optimizer
 
 from .checkpoint import load_optimizer, pipeline_keys, save_optimizer
+from .distributed import ALONE, Group
 from .loop import Progress
 from .snapshots import find_snapshot, list_snapshots, save_snapshot
 from .streams import LabeledStream, RawStream
@@ -37,6 +38,7 @@ class Session:
     labeled: LabeledStream
     unlabeled: RawStream | None
     progress: Progress
+    group: Group = ALONE
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Train a pipeline as its config says: streams, loop, logger, progress bar and saving."""
 
+import io
 import shutil
 import signal
 import sys
@@ -19,10 +20,11 @@ from spacy.training.loop import (
     create_evaluation_callback,
 )
 from spacy.util import registry, resolve_dot_names
-from thinc.api import Config, fix_random_seed
+from thinc.api import Config, CupyOps, fix_random_seed, get_current_ops
 from tqdm import tqdm
 from wasabi import Printer
 
+from .distributed import ALONE, Group, join_group
 from .initialize import check_streams, semi_supervised_pipes
 from .interrupt import Stop, stop_on_signals
 from .loop import Evaluate, LoopSettings, Progress, train_steps
@@ -62,13 +64,16 @@ def train_nlp(
     RAISES (FileExistsError): When the folder holds a run and neither is asked for.
     RAISES (FloatingPointError): When a loss is not finite; names the last good checkpoint.
     """
+    group = join_group(gpu=isinstance(get_current_ops(), CupyOps))
+    if group.rank:
+        output, stdout, stderr = None, io.StringIO(), io.StringIO()  # the first process speaks
     if checkpoint is None:
         check_output(output, overwrite=overwrite)
     whole = nlp.config.interpolate()
     T = registry.resolve(whole["training"], schema=ConfigSchemaTraining)
     if T["seed"] is not None:
         fix_random_seed(T["seed"])
-    session, steps = create_session(nlp, T, settings, whole)
+    session, steps = create_session(nlp, T, settings, whole, group)
     lines = [f"Pipeline: {nlp.pipe_names}", *report_streams(nlp, T, settings, whole)]
     if checkpoint is not None:
         restore(session, checkpoint)
@@ -81,23 +86,33 @@ def train_nlp(
     for line in lines:
         stdout.write(message.info(line) + "\n")
     saver = Saver(session, T, output, settings, config or nlp.config)
-    with nlp.select_pipes(disable=T["frozen_components"]):
-        log = T["logger"](nlp, stdout, stderr)
-    bar = tqdm(
-        total=T["max_steps"] or None,
-        initial=session.progress.step,
-        disable=None,
-        leave=False,
-        file=stderr,
-        unit="step",
-    )
+    group.align(nlp, T["seed"] or 0, session.progress.step)
     with stop_on_signals() as stop:
-        follow(steps, saver, stop, log, bar)
+        follow(steps, saver, stop, *open_log(session, T, stdout, stderr))
     saver.finish()
     if output:
         how = "Interrupted; saved" if stop.signal else "Saved"
         stdout.write(message.good(f"{how} pipeline to {output / DIR_MODEL_LAST}") + "\n")
     return summarize(session.progress) | ({"signal": int(stop.signal)} if stop.signal else {})
+
+
+def open_log(
+    session: Session, T: dict[str, Any], stdout: IO[str], stderr: IO[str]
+) -> tuple[Log, Any]:
+    """Set up the logger and the progress bar; processes other than the first have neither.
+
+    session (Session): The run.
+    T (dict): The [training] block, resolved.
+    stdout (IO): Where the logger writes.
+    stderr (IO): Where the progress bar is drawn, on a terminal.
+    RETURNS (tuple[Log, tqdm]): What the logger's setup gave, and the bar.
+    """
+    log: Log = (lambda info: None, lambda: None)
+    if session.group.rank == 0:
+        with session.nlp.select_pipes(disable=T["frozen_components"]):
+            log = T["logger"](session.nlp, stdout, stderr)
+    total, done = T["max_steps"] or None, session.progress.step
+    return log, tqdm(total=total, initial=done, disable=None, leave=False, file=stderr, unit="step")
 
 
 def follow(steps: Steps, saver: Saver, stop: Stop, log: Log, bar: Any) -> None:
@@ -109,9 +124,11 @@ def follow(steps: Steps, saver: Saver, stop: Stop, log: Log, bar: Any) -> None:
     log (Log): What a logger's setup gave.
     bar (tqdm): The progress bar.
     RAISES (FloatingPointError): When a loss is not finite; names the last good checkpoint.
+    RAISES (ConnectionError): When another process of the run has ended; names it too.
     """
     log_step, finalize = log
     every_step = getattr(log_step, "every_step", False)  # spaCy's loggers want evaluations alone
+    group = saver.session.group
     try:
         for _, info, is_best in steps:
             show_progress(bar, saver.session.nlp, info)
@@ -122,20 +139,27 @@ def follow(steps: Steps, saver: Saver, stop: Stop, log: Log, bar: Any) -> None:
                 info["output_path"] = str(saver.output / DIR_MODEL_LAST)
             log_step(info if is_best is not None or every_step else None)
             saver.after_step()
-            if stop.signal:
+            if group.agree(stop.signal is not None):
+                stop.signal = stop.signal or signal.SIGTERM  # another process got it
                 break
     except KeyboardInterrupt:
         stop.signal = signal.SIGINT
         saver.is_whole = False  # the step was not finished
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}. Last good checkpoint: {saver.last_good()}") from None
+    except RuntimeError as error:
+        if group.size == 1:
+            raise
+        raise ConnectionError(
+            f"Another process of the run was lost. Last good checkpoint: {saver.last_good()}"
+        ) from error
     finally:
         bar.close()
         finalize()
 
 
 def create_session(
-    nlp: Language, T: dict[str, Any], settings: SemiVAESchema, config: Any
+    nlp: Language, T: dict[str, Any], settings: SemiVAESchema, config: Any, group: Group = ALONE
 ) -> tuple[Session, Steps]:
     """Set up streams, evaluation and loop.
 
@@ -143,6 +167,7 @@ def create_session(
     T (dict): The [training] block, resolved.
     settings (SemiVAESchema): The [semivae] block.
     config (Config): The whole config, interpolated.
+    group (Group): The processes of the run.
     RETURNS (tuple[Session, Steps]): What changes in training, and what `train_steps` yields.
     RAISES (ValueError): When there is raw text but no component that learns from it.
     """
@@ -156,7 +181,7 @@ def create_session(
         (corpus,) = resolve_dot_names(config, [settings.unlabeled_corpus])
         unlabeled = RawStream(nlp, corpus, settings.batcher)
     labeled = LabeledStream(nlp, train_corpus, T["batcher"], T["max_epochs"])
-    session = Session(nlp, T["optimizer"], labeled, unlabeled, Progress())
+    session = Session(nlp, T["optimizer"], labeled, unlabeled, Progress(), group)
     steps = train_steps(
         nlp,
         T["optimizer"],
@@ -174,6 +199,7 @@ def create_session(
             before_update=T["before_update"],
         ),
         session.progress,
+        group,
     )
     return session, steps
 

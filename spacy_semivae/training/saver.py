@@ -63,8 +63,10 @@ class Saver:
 
     def after_step(self) -> None:
         """Write a checkpoint when it is time."""
-        if self.every and self.session.progress.step % self.every == 0:
+        step = self.session.progress.step
+        if self.every and step % self.every == 0:
             self._save_checkpoint()
+            self.session.group.align(self.session.nlp, self.T["seed"] or 0, step)
 
     def finish(self) -> None:
         """Save model-last, and a checkpoint from which the run can go on."""
