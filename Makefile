@@ -22,7 +22,7 @@ demo: $(VENV)/package
 
 # From the tests' folder, because Python would import the source tree from this one.
 test: $(VENV)/package
-	cd tests && SEMIVAE_INSTALLED=1 ../$(PY) -m pytest $(MARKS) --durations=10 .
+	cd tests && SEMIVAE_INSTALLED=1 ../$(PY) -m pytest $(MARKS) --numprocesses auto --dist loadfile --durations=10 .
 
 lint: $(VENV)/package
 	$(PY) -m ruff check .
