@@ -82,14 +82,14 @@ def test_killed_at_random_moments(kills, semivae, tiny, start_process, tmp_path)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_run_that_goes_on_later(number, semivae, tiny, start_process, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    args = tiny(**{**STEPS, "training__max_steps": 400, "training__eval_frequency": 400})
+    args = tiny(**{**STEPS, "training__max_steps": 200, "training__eval_frequency": 200})
     process = start_process(*args, "--output", cut)
     wait_for(process, lambda: "Pipeline:" in (tmp_path / "log.txt").read_text(encoding="utf8"))
     time.sleep(0.5)
     process.send_signal(number)
     assert process.wait(SECONDS) == 128 + number
     step = last_step(cut)
-    assert 0 < step < 400
+    assert 0 < step < 200
     log = " ".join((tmp_path / "log.txt").read_text(encoding="utf8").split())
     assert f"Interrupted; saved pipeline to {cut}" in log
     code, output = semivae(*args, "--output", cut, "--resume")
