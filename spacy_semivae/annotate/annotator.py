@@ -17,11 +17,12 @@ from spacy.util import import_file, minibatch
 
 from ..layers.cache import VectorCache
 from ..layers.char_word import Spellings
+from ..training.files import replacing
 from ..training.raw_text import RawRecord
 from .rows import Annotated, find_fields
 from .scores import EntityScorer
 from .shards import Done, Job, Reject, Shard
-from .writers import FORMATS, Writer, replacing
+from .writers import FORMATS, Writer
 
 MAX_REPORTED = 80  # characters of a text that is rejected
 Pair = tuple[RawRecord, Doc]

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import srsly
-from spacy.util import get_package_path, is_package, logger, walk_dict
+from spacy.util import get_package_path, is_package, logger
 
+from ..layers.loading import file_checksum
+from ..training.files import replacing
+from ..training.resume import flatten, list_changes
 from .shards import DIGEST_SIZE, Done, Job
-from .writers import replacing
 
 MANIFEST, FINISHED = "manifest.json", "finished.log"
 PACKAGES = ("spacy_semivae", "spacy", "thinc", "torch")
-CHUNK = 2**20  # bytes read at once
 
 
 def describe_run(job: Job, files: Sequence[Path], *, shard_size: int) -> dict[str, Any]:
@@ -66,11 +67,7 @@ def hash_files(path: Path) -> str:
     found = blake2b(digest_size=DIGEST_SIZE)
     inner = (f for f in path.rglob("*") if f.is_file() and f.parent.name != "__pycache__")
     for file in sorted(inner) if path.is_dir() else [path]:
-        name = file.relative_to(path).as_posix()
-        found.update(f"{name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(CHUNK):
-                found.update(block)
+        found.update(f"{file.relative_to(path).as_posix()}\0{file_checksum(file)}\0".encode())
     return found.hexdigest()
 
 
@@ -97,20 +94,10 @@ def check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     except (ValueError, KeyError, TypeError) as error:
         rule = "holds a damaged manifest: --overwrite starts anew"
         raise ValueError(f"{folder} {rule} ({error})") from error
-    now = flatten(manifest)
-    changes = [
-        f"{name}: {before.get(name, 'nothing')!r} then, {now.get(name, 'nothing')!r} now"
-        for name in sorted({*before, *now})
-        if before.get(name, ...) != now.get(name, ...)
-    ]
+    changes = list_changes(before, flatten(manifest))
     if changes:
         rule = "holds a run of which this has changed since (--overwrite starts anew)"
         raise ValueError(f"{folder} {rule}: {'; '.join(changes)}")
-
-
-def flatten(manifest: dict[str, Any]) -> dict[str, Any]:
-    """RETURNS (dict): The entries by dotted name."""
-    return {".".join(keys): value for keys, value in walk_dict(manifest)}
 
 
 def note_finished(folder: Path, done: Done) -> None:

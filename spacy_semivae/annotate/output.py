@@ -8,8 +8,9 @@ from typing import Any
 
 import srsly
 
+from ..training.files import TEMPORARY, replacing
 from .manifest import FINISHED, MANIFEST, check_manifest, has_finished, write_manifest
-from .writers import FORMATS, TEMPORARY, replacing
+from .writers import FORMATS
 
 PARTS = ".parts"
 HEX = "[0-9a-f]" * 32  # what makes a temporary name unique

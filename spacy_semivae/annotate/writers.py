@@ -1,22 +1,16 @@
 """Files of annotated Docs: JSON lines, DocBins and Parquet, each written whole or not at all."""
 
-import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO, cast
-from uuid import uuid4
 
 import srsly
 from spacy.tokens import DocBin
 
-from ..training.checkpoint import sync_folder
 from .rows import Annotated, Fields, make_row
-
-TEMPORARY = ".tmp"  # suffix of files that are not whole yet; the name has a dot in front
 
 
 class Writer(ABC):
@@ -162,23 +156,3 @@ def import_pyarrow() -> ModuleType:
     except ImportError as error:
         raise ValueError(f"the format parquet needs the package pyarrow, got {error}") from error
     return cast(ModuleType, pyarrow)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file under a temporary name; it takes its place once all of it is on the disk.
-
-    path (Path): The file.
-    YIELDS (BinaryIO): The stream; an error leaves the file as it was.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}{TEMPORARY}")
-    try:
-        with temporary.open("xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)

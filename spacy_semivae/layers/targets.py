@@ -5,12 +5,13 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy
+import srsly
 import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, serialize_attr
 from torch import Tensor
 
 from .words import (
@@ -160,3 +161,10 @@ class PieceTargets:
             self.outputs = torch.cat((mean, rows))
             self.source = embeddings.data_ptr()
         return self.outputs
+
+
+@serialize_attr.register(TargetWords)
+@serialize_attr.register(PieceTargets)
+def _serialize_targets(_: Any, value: Any, name: str, model: Model[Any, Any]) -> bytes:
+    """Save nothing of what is made anew: a model's bytes do not tell whether it was in use."""
+    return srsly.msgpack_dumps(None)

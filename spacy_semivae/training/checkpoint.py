@@ -1,8 +1,5 @@
-"""Folders that are written whole or not at all, and the state of an optimizer."""
+"""The state of an optimizer, under names that another process knows its parameters by."""
 
-import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,74 +14,6 @@ from ..layers.loading import reading
 MOMENTS, UPDATES = "optimizer.safetensors", "optimizer.json"
 ARRAYS = ("mom1", "mom2", "averages")
 Key = tuple[int, str]  # how an optimizer knows a parameter: id of the model or shim, name
-
-
-# Folders
-
-
-def replace_folder(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder beside its old state and let it take the old one's place.
-
-    path (Path): The folder; its parent exists.
-    write (Callable): Fills a new, empty folder.
-    RAISES (OSError): When the disk does not take it; the old state stays.
-    """
-    new, old = (path.with_name(f".{path.name}.{state}") for state in ("new", "old"))
-    restore_folder(path)
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    try:
-        write(new)
-        sync(new)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-    if path.exists():
-        path.rename(old)
-    new.rename(path)
-    sync_folder(path.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def restore_folder(path: Path) -> None:
-    """Take back the old state of a folder whose replacement was cut off between two renames.
-
-    path (Path): The folder.
-    """
-    old = path.with_name(f".{path.name}.old")
-    if old.exists() and not path.exists():
-        old.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def sync(folder: Path) -> None:
-    """Wait until a folder and all in it are on the disk.
-
-    folder (Path): The folder.
-    """
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            sync_folder(path)
-        else:
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-    sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk.
-
-    folder (Path): The folder; where the system opens no folders, nothing is done.
-    """
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-# The optimizer
 
 
 def pipeline_keys(nlp: Language) -> dict[Key, str]:

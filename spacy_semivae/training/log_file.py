@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from .files import replacing
+
 Row = dict[str, Any]
 
 
@@ -50,9 +52,8 @@ class LogFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self.path.exists() or self.path.read_bytes() != lines:
-                new = self.path.with_name(f".{self.path.name}.new")
-                new.write_bytes(lines)
-                new.replace(self.path)
+                with replacing(self.path) as file:
+                    file.write(lines)
         except OSError as error:
             self._warn(error)
         return rows

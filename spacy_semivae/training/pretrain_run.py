@@ -14,13 +14,8 @@ from tqdm import tqdm
 from wasabi import Printer
 
 from ..layers.text_lm import load_text_lm, save_text_lm
-from .checkpoint import (
-    load_optimizer,
-    model_keys,
-    replace_folder,
-    restore_folder,
-    save_optimizer,
-)
+from .checkpoint import load_optimizer, model_keys, save_optimizer
+from .files import replace_folder, restore_folder
 from .pretrain import EpochReport, Progress, Run, prepare, train_epochs
 
 PROGRESS = "progress.json"

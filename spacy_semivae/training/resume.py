@@ -6,6 +6,7 @@ the config.
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from spacy.language import Language
 from spacy.util import walk_dict
 from thinc.api import Config, Optimizer
 
+from .batches import LabeledBatches, RawBatches
 from .checkpoint import load_optimizer, pipeline_keys, save_optimizer
 from .distributed import ALONE, Group
 from .loop import Progress
 from .snapshots import find_snapshot, list_snapshots, save_snapshot
-from .streams import LabeledStream, RawStream
 
 FOLDER = "checkpoints"
 PIPELINE, STATE = "pipeline", "state.msgpack"
@@ -35,8 +36,8 @@ class Session:
 
     nlp: Language
     optimizer: Optimizer
-    labeled: LabeledStream
-    unlabeled: RawStream | None
+    labeled: LabeledBatches
+    unlabeled: RawBatches | None
     progress: Progress
     group: Group = ALONE
 
@@ -149,21 +150,30 @@ def compare_configs(old: Config, new: Config) -> list[str]:
     new (Config): The config that it is to go on with.
     RETURNS (list[str]): A line for each.
     """
-    before, now = (flatten(config) for config in (old, new))
+    return list_changes(flatten(old), flatten(new))
+
+
+def list_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """List what differs between two states of something.
+
+    before (Mapping[str, Any]): The entries of old by name.
+    now (Mapping[str, Any]): The present ones.
+    RETURNS (list[str]): A line for each that differs, in the order of the names.
+    """
     return [
-        f"{name}: {before.get(name, 'not set')!r} then, {now.get(name, 'not set')!r} now"
+        f"{name}: {before.get(name, 'nothing')!r} then, {now.get(name, 'nothing')!r} now"
         for name in sorted({*before, *now})
         if before.get(name, ...) != now.get(name, ...)
     ]
 
 
-def flatten(config: Config) -> dict[str, Any]:
-    """List settings by dotted name.
+def flatten(nested: dict[str, Any]) -> dict[str, Any]:
+    """List entries by dotted name.
 
-    config (Config): A config.
-    RETURNS (dict[str, Any]): The settings.
+    nested (dict): A config, or another dictionary of dictionaries.
+    RETURNS (dict[str, Any]): The entries.
     """
-    return {".".join(keys): value for keys, value in walk_dict(config)}
+    return {".".join(keys): value for keys, value in walk_dict(nested)}
 
 
 # Random states

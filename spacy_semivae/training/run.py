@@ -24,6 +24,7 @@ from thinc.api import Config, CupyOps, fix_random_seed, get_current_ops
 from tqdm import tqdm
 from wasabi import Printer
 
+from .batches import LabeledBatches, RawBatches
 from .distributed import ALONE, Group, join_group
 from .initialize import check_streams, semi_supervised_pipes
 from .interrupt import Stop, stop_on_signals
@@ -31,7 +32,6 @@ from .loop import Evaluate, LoopSettings, Progress, train_steps
 from .resume import FOLDER, Checkpoint, Session, restore
 from .saver import Saver
 from .schema import SemiVAESchema
-from .streams import LabeledStream, RawStream
 
 Steps = Iterator[tuple[Sequence[Example], dict[str, Any], bool | None]]
 Log = tuple[Callable[[dict[str, Any] | None], None], Callable[[], None]]
@@ -179,8 +179,8 @@ def create_session(
                 f"The config has raw text, but none of {nlp.pipe_names} learns from it"
             )
         (corpus,) = resolve_dot_names(config, [settings.unlabeled_corpus])
-        unlabeled = RawStream(nlp, corpus, settings.batcher)
-    labeled = LabeledStream(nlp, train_corpus, T["batcher"], T["max_epochs"])
+        unlabeled = RawBatches(nlp, corpus, settings.batcher)
+    labeled = LabeledBatches(nlp, train_corpus, T["batcher"], T["max_epochs"])
     session = Session(nlp, T["optimizer"], labeled, unlabeled, Progress(), group)
     steps = train_steps(
         nlp,

@@ -13,7 +13,7 @@ from spacy.training.loop import (
 )
 from thinc.api import Config
 
-from .checkpoint import replace_folder
+from .files import replace_folder
 from .resume import FOLDER, Session, save_checkpoint
 from .schema import SemiVAESchema
 from .snapshots import list_snapshots

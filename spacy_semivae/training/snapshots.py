@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..layers.loading import file_checksum
-from .checkpoint import replace_folder
+from .files import replace_folder
 
 MANIFEST = "manifest.json"
 FORMAT = "spacy_semivae checkpoint 1"

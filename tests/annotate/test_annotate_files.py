@@ -8,7 +8,7 @@ import pytest
 from spacy_semivae.annotate.corpus import count_lines, count_texts, find_root
 from spacy_semivae.annotate.manifest import hash_files
 from spacy_semivae.annotate.shards import cut_shards
-from spacy_semivae.annotate.writers import replacing
+from spacy_semivae.training.files import replacing
 from spacy_semivae.training.raw_text import RawRecord
 
 

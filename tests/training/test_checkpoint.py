@@ -1,57 +1,10 @@
-"""Folders that are replaced as a whole, and the optimizer's state."""
+"""The state of an optimizer, saved and loaded."""
 
 import numpy
 import pytest
 from thinc.api import Adam, RAdam
 
-from spacy_semivae.training.checkpoint import (
-    load_optimizer,
-    replace_folder,
-    restore_folder,
-    save_optimizer,
-)
-
-
-def write(name):
-    return lambda folder: (folder / name).write_text(name, encoding="utf8")
-
-
-def names(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-def test_a_folder_takes_the_place_of_another(tmp_path):
-    path = tmp_path / "last"
-    replace_folder(path, write("a"))
-    replace_folder(path, write("b"))
-    assert names(tmp_path) == ["last", "last/b"]
-
-
-def test_what_cannot_be_written_leaves_the_old_state(tmp_path):
-    path = tmp_path / "last"
-    replace_folder(path, write("a"))
-
-    def fail(folder):
-        (folder / "half").write_text("", encoding="utf8")
-        raise OSError("the disk is full")
-
-    with pytest.raises(OSError, match="full"):
-        replace_folder(path, fail)
-    assert names(path) == ["a"]
-    replace_folder(path, write("c"))
-    assert names(tmp_path) == ["last", "last/c"]
-
-
-@pytest.mark.parametrize("has_new", [True, False])
-def test_a_replacement_that_was_cut_off(has_new, tmp_path):
-    path = tmp_path / "last"
-    (tmp_path / ".last.old").mkdir()
-    write("a")(tmp_path / ".last.old")
-    if has_new:
-        path.mkdir()
-        write("b")(path)
-    restore_folder(path)
-    assert names(tmp_path) == ["last", f"last/{'b' if has_new else 'a'}"]
+from spacy_semivae.training.checkpoint import load_optimizer, save_optimizer
 
 
 @pytest.mark.parametrize("create", [Adam, RAdam])

@@ -215,7 +215,7 @@ def test_changes_of_a_config_are_named(load_tiny):
     assert line.endswith(" then, 99 now")
     assert not compare_configs(old, load_tiny())
     del new["training"]["max_steps"]
-    assert "'not set' now" in " ".join(compare_configs(old, new))
+    assert "'nothing' now" in " ".join(compare_configs(old, new))
 
 
 def test_a_checkpoint_is_plain_data(load_tiny, tmp_path):

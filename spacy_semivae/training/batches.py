@@ -21,7 +21,7 @@ Corpus = Callable[[Language], Iterable[Example]]
 Batcher = Callable[[Iterable[Example]], Iterable[list[Example]]]
 
 
-class LabeledStream:
+class LabeledBatches:
     """Iterate over epoch and batch as spaCy's training does, with a position.
 
     nlp (Language): The pipeline.
@@ -100,7 +100,7 @@ def digest(examples: list[Example]) -> str:
     return found.hexdigest()
 
 
-class RawStream:
+class RawBatches:
     """Iterate over batches of raw Examples without end, with a position.
 
     nlp (Language): The pipeline, which tokenizes raw text.

@@ -11,8 +11,8 @@ from spacy.training import Example
 from spacy.training.batchers import minibatch_by_padded_size, minibatch_by_words
 from spacy.util import minibatch
 
-from spacy_semivae.training import streams
-from spacy_semivae.training.streams import Draws, LabeledStream, RawStream
+from spacy_semivae.training import batches as module
+from spacy_semivae.training.batches import Draws, LabeledBatches, RawBatches
 
 NLP = spacy.blank("en")
 
@@ -46,7 +46,7 @@ def texts(batches):
 
 def make_labeled(batcher, max_epochs, n=17):
     corpus = examples(n)
-    return LabeledStream(NLP, lambda nlp: iter(corpus), BATCHERS[batcher](), max_epochs)
+    return LabeledBatches(NLP, lambda nlp: iter(corpus), BATCHERS[batcher](), max_epochs)
 
 
 @pytest.mark.parametrize("max_epochs", [0, -1])
@@ -76,7 +76,7 @@ def test_the_order_is_that_of_stock_training():
     stock = create_train_batches(NLP, lambda nlp: iter(corpus), partial(minibatch, size=3), 3)
     wanted = list(stock)
     random.seed(3)
-    found = list(LabeledStream(NLP, lambda nlp: iter(corpus), partial(minibatch, size=3), 3))
+    found = list(LabeledBatches(NLP, lambda nlp: iter(corpus), partial(minibatch, size=3), 3))
     assert found == wanted
 
 
@@ -95,13 +95,13 @@ def make_raw(batcher):
         epochs.append(len(epochs))
         yield from random.Random(epochs[-1]).sample(corpus, len(corpus))
 
-    return RawStream(NLP, read, BATCHERS[batcher]())
+    return RawBatches(NLP, read, BATCHERS[batcher]())
 
 
 @pytest.mark.parametrize("window", [1, 7, 31, 40])
 @pytest.mark.parametrize("batcher", BATCHERS)
 def test_a_raw_stream_goes_on(batcher, window, monkeypatch):
-    monkeypatch.setattr(streams, "WINDOW", window)
+    monkeypatch.setattr(module, "WINDOW", window)
     whole = texts(islice(make_raw(batcher), 40))
     for cut in range(0, 40, 3):
         stream = make_raw(batcher)
@@ -118,7 +118,7 @@ def test_a_window_cuts_at_most_one_batch_short():
 
 def test_an_epoch_may_differ_and_an_empty_stream_is_refused():
     epochs = iter([["a", "b", "c"], ["d"], [], []])
-    batches = iter(RawStream(NLP, lambda nlp: next(epochs), lambda xs: ([x] for x in xs)))
+    batches = iter(RawBatches(NLP, lambda nlp: next(epochs), lambda xs: ([x] for x in xs)))
     assert list(islice(batches, 4)) == [["a"], ["b"], ["c"], ["d"]]
     with pytest.raises(ValueError, match="The raw corpus is empty"):
         next(batches)
