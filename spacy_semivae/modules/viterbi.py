@@ -1,4 +1,4 @@
-"""The best path of a linear chain, and what is wrong with scores that have none.
+"""The best path of a linear chain, how far ahead it is, and what is wrong with scores without one.
 
 The score of a path y is `start[y_1] + sum_i emissions[i, y_i] + sum_i pair[y_i, y_{i+1}] +
 end[y_N]`; `pair` is indexed [from, to], and a score of -inf forbids.
@@ -55,6 +55,31 @@ def viterbi(
         doc = int(failed.nonzero()[0])
         raise path_error(emissions, lengths, doc, start=start, pair=pair, end=end)
     return path
+
+
+@torch.no_grad()
+def best_margin(
+    emissions: Tensor, lengths: Tensor, *, start: Tensor, pair: Tensor, end: Tensor
+) -> Tensor:
+    """Give how far the best path of each document is ahead of the second best.
+
+    The arguments are those of `viterbi`.
+    RETURNS (Tensor): The difference of their scores, infinite without a second path, float64, (B,).
+    RAISES (ValueError): As `viterbi` does.
+    """
+    path = viterbi(emissions, lengths, start=start, pair=pair, end=end)  # checks the arguments
+    scores = emissions.double()  # a small difference of large sums
+    start, pair, end = (x.to(scores) for x in (start, pair, end))
+    if not path.shape[1]:
+        return scores.new_full((len(path),), torch.inf)
+    lengths = lengths.to(scores.device)
+    best = torch.stack((start + scores[:, 0], torch.full_like(scores[:, 0], NEVER)), 2)  # (B, C, 2)
+    for i in range(1, scores.shape[1]):
+        every = best[:, None] + pair.T[..., None]  # (B, to, from, 2)
+        found = every.flatten(2).topk(2).values + scores[:, i, :, None]
+        best = torch.where((i < lengths)[:, None, None], found, best)
+    first, second = (best + end[:, None]).flatten(1).topk(2).values.T
+    return torch.where(lengths > 0, first - second, torch.inf)
 
 
 def _best_path(

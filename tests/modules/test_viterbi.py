@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from spacy_semivae.modules.viterbi import _best_path, path_error, transition_scores, viterbi
+from spacy_semivae.modules.viterbi import (
+    _best_path,
+    best_margin,
+    path_error,
+    transition_scores,
+    viterbi,
+)
 
 NEVER = float("-inf")
 
@@ -150,3 +156,36 @@ def test_transition_scores():
     assert torch.equal(transition_scores(torch.from_numpy(mask)), expected)
     with pytest.raises(ValueError, match="boolean"):
         transition_scores(torch.zeros(2))
+
+
+@pytest.mark.parametrize("forbid", [0.0, 0.5])
+@pytest.mark.parametrize("tags", [1, 2, 3, 4])
+def test_margin_equals_enumeration(tags, forbid, make_batch, all_paths):
+    for seed in range(4):
+        emissions, lengths, scores = make_batch(tags, forbid=forbid, masked=forbid / 2, seed=seed)
+        margins = best_margin(emissions, lengths, **scores)
+        for margin, found in zip(margins.tolist(), all_paths(emissions, lengths, scores)):
+            best = found.scores.sort(descending=True).values.tolist()
+            second = best[1] if len(best) > 1 else NEVER
+            assert margin == pytest.approx(best[0] - second)
+
+
+def test_margin_of_a_tie_and_beside_padding(make_batch):
+    free = {"start": torch.zeros(2), "pair": torch.zeros(2, 2), "end": torch.zeros(2)}
+    assert best_margin(torch.zeros(1, 3, 2), torch.tensor([3]), **free).tolist() == [0.0]
+    emissions, lengths, scores = make_batch(3, forbid=0.3, seed=3, lengths=(2, 4, 5))
+    expected = best_margin(emissions, lengths, **scores)
+    emissions[0, 2:] = float("nan")
+    assert torch.equal(best_margin(emissions, lengths, **scores), expected)
+    assert (
+        best_margin(torch.zeros(2, 0, 2), torch.zeros(2).long(), **free).tolist()
+        == [float("inf")] * 2
+    )
+
+
+def test_margin_keeps_small_differences_of_large_sums():
+    free = {"start": torch.zeros(2), "pair": torch.zeros(2, 2), "end": torch.zeros(2)}
+    emissions = torch.full((1, 400, 2), 1e4)
+    emissions[..., 1] = -1e4
+    emissions[0, 7, 1] = 1e4 - 1
+    assert best_margin(emissions, torch.tensor([400]), **free).tolist() == [1.0]

@@ -1,0 +1,1 @@
+"""Formats of annotation tools: texts with predictions out, people's answers back in."""
