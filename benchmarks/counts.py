@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
+
+from spacy_semivae.analysis.doc_counts import count_all_cats, count_entities, count_tokens
+from spacy_semivae.analysis.paired import f1
 
 
 def predict(nlp: Language, path: str | Path) -> list[Example]:
@@ -27,36 +31,13 @@ def test(examples: list[Example], metric: str) -> dict[str, Any]:
 
     examples (list[Example]): Predicted and gold Docs.
     metric (str): "ents_f", "cats_score", or "tag_acc", "pos_acc" and so on.
-    RETURNS (dict): The score ("test") and the counts of each Doc ("counts").
+    RETURNS (dict): The score ("test") and the counts of each Doc ("counts"): right, predicted and
+        gold entities, or right and annotated tokens or texts.
     """
     if metric == "ents_f":
-        counts = [entity_counts(eg) for eg in examples]
-        right, predicted, gold = (sum(column) for column in zip(*counts))
-        score = 2 * right / max(1, predicted + gold)
+        counts = [count_entities(eg)[0] for eg in examples]
+    elif metric == "cats_score":  # accuracy, as in the paper
+        counts = [count_all_cats(eg, list(eg.reference.cats))[0][::2] for eg in examples]
     else:
-        attr = metric.split("_")[0]
-        is_text = attr == "cats"
-        counts = [text_counts(eg) if is_text else token_counts(eg, attr) for eg in examples]
-        right, known = (sum(column) for column in zip(*counts))
-        score = right / known
-    return {"test": score, "counts": counts}
-
-
-def text_counts(eg: Example) -> tuple[int, int]:
-    """Count whether the most probable class of a Doc is right."""
-    predicted, gold = eg.predicted.cats, eg.reference.cats
-    return int(max(predicted, key=predicted.__getitem__) == max(gold, key=gold.__getitem__)), 1
-
-
-def token_counts(eg: Example, attr: str) -> tuple[int, int]:
-    """Count right tokens and annotated tokens of a Doc."""
-    pairs = zip(eg.predicted.to_array(attr), eg.reference.to_array(attr))
-    found = [bool(p == g) for p, g in pairs if g]
-    return sum(found), len(found)
-
-
-def entity_counts(eg: Example) -> tuple[int, int, int]:
-    """Count right, predicted and gold entities of a Doc."""
-    predicted = {(e.start, e.end, e.label) for e in eg.predicted.ents}
-    gold = {(e.start, e.end, e.label) for e in eg.reference.ents}
-    return len(predicted & gold), len(predicted), len(gold)
+        counts = [count_tokens(eg, metric.split("_")[0])[0][::2] for eg in examples]
+    return {"test": float(f1(numpy.sum(counts, axis=0))), "counts": counts}

@@ -20,6 +20,8 @@ from rows import ROWS as VSL_ROWS
 from rows_crf import ROWS as CRF_ROWS
 from rows_ssvae import ROWS as SSVAE_ROWS
 
+from spacy_semivae.analysis.paired import compare_runs
+
 ROWS = [*VSL_ROWS, *CRF_ROWS, *SSVAE_ROWS]
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
 DEMO_RUNS = ("raw", "twin", "standard-raw", "standard-twin", "dropout-twin")
@@ -64,31 +66,6 @@ COMPARED = [
     ("ii-minilm", "minilm-lr"),
     ("ii", "stock-bow"),
 ]
-RESAMPLES = 10_000
-
-
-def score(counts: numpy.ndarray) -> numpy.ndarray:
-    """Give accuracy (right, all) or F1 (right, predicted, gold) of sums, (..., columns)."""
-    if counts.shape[-1] == 2:
-        return counts[..., 0] / numpy.maximum(1, counts[..., 1])
-    return 2 * counts[..., 0] / numpy.maximum(1, counts[..., 1] + counts[..., 2])
-
-
-def bootstrap(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> tuple[float, float, float]:
-    """Give the difference of mean scores in points and its 95 % interval."""
-    runs_a, runs_b = (numpy.array([run["counts"] for run in runs]) for runs in (a, b))
-    rng = numpy.random.default_rng(0)
-    docs = runs_a.shape[1]
-    picks = rng.multinomial(docs, [1 / docs] * docs, size=RESAMPLES)  # (resamples, docs)
-
-    def mean_score(runs: numpy.ndarray, weights: numpy.ndarray) -> numpy.ndarray:
-        return score(numpy.einsum("wd,rdc->wrc", weights, runs)).mean(1)
-
-    drawn = 100 * (mean_score(runs_a, picks) - mean_score(runs_b, picks))
-    whole = numpy.ones((1, docs), dtype="int64")
-    observed = 100 * (mean_score(runs_a, whole) - mean_score(runs_b, whole))[0]
-    low, high = numpy.percentile(drawn, [2.5, 97.5])
-    return float(observed), float(low), float(high)
 
 
 def spread(values: list[float]) -> str:
@@ -158,10 +135,11 @@ def compare(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = []
     for first, second in COMPARED:
         if first in found and second in found:
-            difference, low, high = bootstrap(found[first], found[second])
+            runs = ([numpy.array(run["counts"]) for run in found[name]] for name in (first, second))
+            gain = compare_runs(*runs)
             lines.append(
-                f"- {first} against {second}: {difference:+.2f} points on test "
-                f"(95 % {low:+.2f} to {high:+.2f})"
+                f"- {first} against {second}: {gain.mean:+.2f} points on test "
+                f"(95 % {gain.low:+.2f} to {gain.high:+.2f})"
             )
     return lines
 

@@ -5,9 +5,8 @@ A token whose annotation is absent or does not fit the predicted tokens is MISSI
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ MISSING = -1
 TOKEN_ATTRS = ("tag", "pos", "morph")
 INSIDE, OUTSIDE, BEGIN = 1, 2, 3  # values of ENT_IOB; 0 is unset
 CLOSED = -1  # no entity type is open
-BILOU_PREFIXES = {"B": "B", "I": "I", "L": "L", "U": "U", "E": "L", "S": "U"}
 
 
 @dataclass(frozen=True)
@@ -281,37 +279,6 @@ def is_annotated(doc: Doc, attr: str, *, key: str | None = None) -> bool:
     if attr in TOKEN_ATTRS:
         return bool(doc.to_array(attr).any())
     raise ValueError(f"attr must be one of {', '.join(TOKEN_ATTRS)}, ents: got {attr!r}")
-
-
-def bilou_from_iob(tags: Sequence[str]) -> list[str]:
-    """Convert one sequence of IOB1, IOB2, BIOES or BILOU tags to BILOU.
-    A sequence with an L, E, U or S tag states its ends and must be well-formed. In any other an
-    "I-" that continues nothing opens an entity, as in IOB1.
-    tags (Sequence[str]): The tags; "-" and "" are missing. A type follows the first hyphen.
-    RETURNS (list[str]): BILOU tags, "-" where annotation is missing.
-    RAISES: ValueError for a malformed tag or a broken entity, with its position.
-    """
-    parts = [_split_tag(tag, i) for i, tag in enumerate(tags)]
-    strict = any(kind in "LU" for kind, _ in parts)
-    joined = [a[0] in "BI" and b[0] in "IL" and a[1] == b[1] for a, b in pairwise(parts)]
-    joined = [False, *joined, False]  # whether one entity spans the edge before each tag
-    output = []
-    for i, (kind, type_) in enumerate(parts):
-        found = "UBLI"[2 * joined[i] + joined[i + 1]] if type_ else kind
-        if strict and found != kind:
-            raise ValueError(f"tag {i} breaks an entity: {tags[i]!r} in {' '.join(tags)!r}")
-        output.append(f"{found}-{type_}" if type_ else found)
-    return output
-
-
-def _split_tag(tag: str, i: int) -> tuple[str, str]:
-    """One of "-OBILU", and the entity type if there is one."""
-    prefix, _, type_ = tag.partition("-")
-    if tag in ("", "-", "O"):
-        return tag or "-", ""
-    if prefix not in BILOU_PREFIXES or not type_:
-        raise ValueError(f"tag {i} must be O, -, or one of BILUES, a hyphen, a type: got {tag!r}")
-    return BILOU_PREFIXES[prefix], type_
 
 
 def _open_types(ids: IntArray) -> tuple[IntArray, IntArray]:

@@ -15,8 +15,8 @@ from spacy.tokens import Doc, Span
 from spacy.training.iob_utils import tags_to_entities
 from spacy.vocab import Vocab
 
-from ..labels import bilou_from_iob
 from .convert_lines import Notes, bad_line, read_lines
+from .iob import bilou_from_iob
 
 COLUMN_NAMES = ("token", "tag", "pos", "lemma", "ner", "_")
 # Only metadata as in CoNLL-U is a comment: a line that merely begins with "#" holds a token.

@@ -45,12 +45,18 @@ def read_spans(
         raise ValueError(f"on_misaligned must be one of {ON_MISALIGNED} (got {on_misaligned!r})")
     for number, line in read_lines(path, encoding):
         if line.strip():
-            reader = _RecordReader(path, number, skip=on_misaligned == "skip", notes=notes)
-            yield reader.read(nlp, line)
+            reader = RecordReader(path, number, skip=on_misaligned == "skip", notes=notes)
+            yield reader.build(nlp, reader.parse(line))
 
 
-class _RecordReader:
-    """Read one line; it holds the line's place for the errors and the policy for bad spans."""
+class RecordReader:
+    """Makes the Doc of a record.
+
+    path (Path): The file, for errors.
+    number (int): The record's line in it.
+    skip (bool): Whether spans that are not aligned are skipped instead of being errors.
+    notes (Notes): Receives their count.
+    """
 
     def __init__(self, path: Path, number: int, *, skip: bool, notes: Notes) -> None:
         self.path = path
@@ -58,14 +64,27 @@ class _RecordReader:
         self.skip = skip
         self.notes = notes
 
-    def read(self, nlp: Language, line: str) -> Doc:
-        """Make the Doc of a line.
+    def parse(self, line: str) -> Any:
+        """Read a line.
 
-        nlp (Language): The pipeline.
-        line (str): A JSON object.
-        RETURNS (Doc): The Doc.
+        line (str): The line.
+        RETURNS (Any): What it holds, perhaps no record.
+        RAISES (ValueError): If it is not JSON.
         """
-        record = self._parse(line)
+        try:
+            return srsly.json_loads(line)
+        except ValueError as err:
+            raise self._error(f"a line must be JSON ({err})", line) from err
+
+    def build(self, nlp: Language, record: Any) -> Doc:
+        """Make the Doc of a record.
+
+        nlp (Language): The pipeline whose tokenizer splits a record that has no tokens.
+        record (Any): What a line holds.
+        RETURNS (Doc): The Doc.
+        RAISES (ValueError): If it breaks the format.
+        """
+        self._check_record(record)
         doc = self._make_doc(nlp, record)
         if record.get("spans") is not None or record.get("missing") is not None:
             self._set_entities(doc, record.get("spans") or [], record.get("missing") or [])
@@ -75,16 +94,11 @@ class _RecordReader:
             doc.spans[REJECTED_KEY] = rejected
         return doc
 
-    def _parse(self, line: str) -> dict[str, Any]:
-        try:
-            record = srsly.json_loads(line)
-        except ValueError as err:
-            raise self._error(f"a line must be JSON ({err})", line) from err
+    def _check_record(self, record: Any) -> None:
         if not isinstance(record, dict) or not ("text" in record or "tokens" in record):
             raise self._error('a record must be an object with "text" or "tokens"', record)
         if record.get("answer", "accept") != "accept":
             raise self._error("only accepted answers can be read", record["answer"])
-        return record
 
     def _make_doc(self, nlp: Language, record: dict[str, Any]) -> Doc:
         text, words, spaces = (record.get(key) for key in ("text", "tokens", "spaces"))

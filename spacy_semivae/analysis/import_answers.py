@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import srsly
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.util import get_words_and_spaces
@@ -23,7 +22,7 @@ from spacy.util import get_words_and_spaces
 from ..labels import TOKEN_ATTRS
 from ..training.files import replacing
 from .convert_lines import Notes, bad_line
-from .convert_spans import ON_MISALIGNED, _RecordReader
+from .convert_spans import ON_MISALIGNED, RecordReader
 from .exchange.files import read_answers
 from .exchange.records import ACCEPT, IGNORE, Answer
 
@@ -192,8 +191,8 @@ class Importer:
 
     def _make_doc(self, number: int, record: dict[str, Any]) -> Doc:
         skip = self.settings.on_misaligned == "skip"
-        reader = _RecordReader(self.path, number, skip=skip, notes=self.notes)
-        return reader.read(self.nlp, srsly.json_dumps(record))
+        reader = RecordReader(self.path, number, skip=skip, notes=self.notes)
+        return reader.build(self.nlp, record)
 
     # Other targets
 

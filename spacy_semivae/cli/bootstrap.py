@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import spacy
 from spacy.cli._util import Arg, Opt, import_code
-from spacy.language import Language
-from spacy.util import get_lang_class, load_config
 from tqdm import tqdm
 from wasabi import msg
 
 from ..analysis.bootstrap import Bootstrapped, BootstrapSettings, bootstrap
+from .tokenizers import load_tokenizer
 
 
 def bootstrap_cli(
@@ -33,27 +31,13 @@ def bootstrap_cli(
     """
     try:
         import_code(code)
-        nlp = load_tokenizer(lang, config)
+        nlp = load_tokenizer(lang, config=config)
         settings = BootstrapSettings(label=label, ignore_case=ignore_case, limit=limit, rest=rest)
         with tqdm(desc="Matching", unit=" texts", disable=None) as bar:
             done = bootstrap(patterns, raw, out, settings, nlp=nlp, progress=bar.update)
     except (ValueError, OSError) as error:
         msg.fail("Cannot bootstrap a corpus", str(error), exits=1)
     show(done, out)
-
-
-def load_tokenizer(lang: str, config: Path | None) -> Language:
-    """Load a pipeline of a tokenizer alone.
-
-    lang (str): The language, without a config.
-    config (Path | None): A config.
-    RETURNS (Language): The pipeline.
-    """
-    if config is None:
-        return spacy.blank(lang)
-    block = load_config(config).interpolate()["nlp"]
-    lang_class: type[Language] = get_lang_class(block["lang"])
-    return lang_class.from_config({"nlp": {**block, "pipeline": []}})
 
 
 def show(done: Bootstrapped, out: Path) -> None:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import spacy
 from spacy.cli._util import Arg, Opt
 from wasabi import msg
 
 from ..analysis.exchange.files import FORMATS
 from ..analysis.import_answers import KNOWN, TARGETS, ImportSettings, import_answers
+from .tokenizers import load_tokenizer
 
 
 def import_cli(
@@ -38,7 +38,7 @@ def import_cli(
             labels=None if labels is None else [name.strip() for name in labels.split(",")],
             on_misaligned=on_misaligned,
         )
-        nlp = spacy.blank(lang) if model is None else spacy.load(model)
+        nlp = load_tokenizer(lang, model=model)
         done = import_answers(export, out, settings, nlp=nlp)
     except (ValueError, OSError) as error:
         msg.fail("Cannot import the export", str(error), exits=1)

@@ -8,10 +8,10 @@ import spacy
 import typer
 from spacy.cli._util import Arg, Opt, import_code, parse_config_overrides
 from spacy.language import Language
-from spacy.util import get_lang_class, load_config
 from wasabi import msg
 
 from ..analysis.vectors import MODES, VectorSettings, make_vectors
+from .tokenizers import load_tokenizer
 
 
 def vectors_cli(
@@ -52,29 +52,13 @@ def vectors_cli(
             normalize=tuple(filter(None, (rule.strip() for rule in normalize.split(",")))),
         )
         import_code(code)
-        nlp = _load_tokenizer(ctx, config=config, model=model, lang=lang)
+        overrides = parse_config_overrides(ctx.args)
+        nlp = load_tokenizer(lang, model=model, config=config, overrides=overrides)
         n_words = make_vectors(nlp, raw, settings, progress=True)
     except (ValueError, ImportError, OSError, click.NoSuchOption) as err:
         msg.fail("Cannot train vectors", str(err), exits=1)
     _save(nlp, out, settings)
     msg.good(f"{len(nlp.vocab.vectors)} vectors from {n_words} words: {out}")
-
-
-def _load_tokenizer(
-    ctx: typer.Context, *, config: Path | None, model: str | None, lang: str
-) -> Language:
-    overrides = parse_config_overrides(ctx.args)
-    if config is not None and model is not None:
-        raise ValueError(f"the tokenizer is that of a config or of a model (got {config}, {model})")
-    if overrides and config is None:
-        raise ValueError(f"only a config can be overridden (got {', '.join(overrides)})")
-    if model is not None:
-        return spacy.load(model)
-    if config is None:
-        return spacy.blank(lang)
-    block = load_config(config, overrides=overrides).interpolate()["nlp"]
-    lang_class: type[Language] = get_lang_class(block["lang"])
-    return lang_class.from_config({"nlp": {**block, "pipeline": []}})
 
 
 def _save(nlp: Language, out: Path, settings: VectorSettings) -> None:

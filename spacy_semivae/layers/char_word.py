@@ -14,8 +14,10 @@ from thinc.api import Model, torch2xp, xp2torch
 from thinc.types import Floats2d
 from torch import Tensor
 
+from ..modules.precision import at_least_float32, no_autocast
 from ..modules.recurrent import CharWordBiGRU
 from .shim import TorchShim
+from .transfer import send
 from .words import (
     DistinctWords,
     WordIndex,
@@ -118,18 +120,20 @@ def forward(
     words = get_index(model).look_up(docs)
     lengths = [len(doc) for doc in docs]
     with torch.set_grad_enabled(is_train):
-        Yt = module(
+        H = module(
             spelling=spell(model, words, is_train),
             lengths=torch.tensor(lengths),
             dropout=model.attrs["dropout_rate"],
             **word_inputs(model, words),
         )
+        Yt = at_least_float32(H)
     offsets = numpy.cumsum(lengths)[:-1]
     Y = torch2xp(Yt.detach())
 
     def backprop(dY: list[Floats2d]) -> list[Doc]:
         if Yt.requires_grad:
-            Yt.backward(xp2torch(model.ops.flatten(dY), device=Yt.device))
+            with no_autocast():
+                Yt.backward(xp2torch(model.ops.flatten(dY), device=Yt.device))
         return []
 
     return model.ops.xp.split(Y, offsets), backprop
@@ -139,11 +143,10 @@ def word_inputs(model: EncoderT, words: DistinctWords) -> dict[str, Tensor | Non
     """Bring the features of a batch's distinct words to the module's device."""
     table, device = words.table, model.shims[0].device  # type: ignore[attr-defined]
     has_static = model.attrs["embeddings"] != "learned"
-    static = torch.from_numpy(table.vectors[words.slots]) if has_static else None
     return {
-        "rows": torch.from_numpy(table.rows[words.slots]).to(device),
-        "static": None if static is None else static.to(device),
-        "positions": torch.from_numpy(words.positions).to(device),
+        "rows": send(table.rows[words.slots], device),
+        "static": send(table.vectors[words.slots], device) if has_static else None,
+        "positions": send(words.positions, device),
     }
 
 
@@ -165,7 +168,7 @@ def encode(model: EncoderT, table: WordTable, slots: Tensor) -> Tensor:
     """Encode the spelling of words of a table."""
     module, device = model.shims[0].module, model.shims[0].device  # type: ignore[attr-defined]
     chars, lengths = table.characters(slots.numpy())
-    return module.spell(torch.from_numpy(chars).to(device), torch.from_numpy(lengths))
+    return module.spell(send(chars, device), torch.from_numpy(lengths))
 
 
 def extend(

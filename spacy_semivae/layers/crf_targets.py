@@ -29,10 +29,10 @@ def choose_targets(model: CRFVAET, counts: Counter[str], vocab: Vocab) -> None:
         return
     load_units(model)
     # as if a space preceded each word: who has the Docs can count their pieces as they stand
-    words = [word for word in counts if word]
+    words = [".", *filter(None, counts)]  # the first has no space before it and does not count
     pieces = get_vocabulary(model).encode([Doc(vocab, words=words)])
     totals: Counter[int] = Counter()
-    repeats = numpy.repeat([counts[word] for word in words], pieces.lengths)
+    repeats = numpy.repeat([0, *(counts[word] for word in words[1:])], pieces.lengths)
     for piece, count in zip(pieces.ids.tolist(), repeats.tolist()):
         totals[piece] += count
     set_piece_targets(model, totals)

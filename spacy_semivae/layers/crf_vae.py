@@ -26,7 +26,8 @@ from .crf_targets import (
 from .language_model import LanguageModelT, get_outputs, get_vocabulary, read_states
 from .pieces import Pieces
 from .shim import TorchShim, resize
-from .terms import run_objective
+from .terms import UNBALANCED, ClassBalance, run_objective
+from .transfer import send
 from .words import count_words
 
 
@@ -50,6 +51,7 @@ class CRFBatch:
     temperature: float  # of relaxed samples
     ratio: float = 0.15  # share of tokens in entities that is expected
     margin: float = 0.05  # how far the share may be off
+    balance: ClassBalance = UNBALANCED
 
 
 @dataclass(frozen=True)
@@ -229,14 +231,15 @@ def make_targets(
     return Targets(
         units=units,
         annotation=annotation,
-        allowed=allowed.to(device),
-        rejected=spread_spans(torch.from_numpy(batch.rejected), lengths).to(device),
-        words=torch.from_numpy(encode_words(model, batch.docs, pieces)).to(device),
+        allowed=send(allowed, device),
+        rejected=send(spread_spans(torch.from_numpy(batch.rejected), lengths), device),
+        words=send(encode_words(model, batch.docs, pieces), device),
         temperature=batch.temperature,
         ratio=batch.ratio,
         margin=batch.margin,
         states=states,
         outputs=outputs,
+        balance=batch.balance.to(device),
     )
 
 

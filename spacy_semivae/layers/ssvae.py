@@ -17,7 +17,7 @@ from ..modules.text_words import END, Texts
 from .char_word import EncoderT
 from .shim import TorchShim, resize
 from .targets import set_vocabulary
-from .terms import run_objective
+from .terms import UNBALANCED, ClassBalance, run_objective
 from .texts import SPECIAL, make_texts, take_excerpts
 from .words import count_words
 
@@ -31,6 +31,7 @@ class SSVAEBatch:
     docs: Sequence[Doc]
     labels: NDArray[numpy.int64]  # class ids, -1 for raw text, (B,)
     word_dropout: float = 0.0  # share of the decoder's inputs that are hidden, in training
+    balance: ClassBalance = UNBALANCED
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,11 @@ def measure(
         raise ValueError(PRUNED)
     shim: Any = model.shims[0]
     excerpts = take_excerpts(model, batch.docs, is_train)
-    labels = torch.from_numpy(batch.labels)
+    labels, balance = torch.from_numpy(batch.labels), batch.balance.to(shim.device)
 
     def compute(H: Tensor) -> Objective:
         module = shim.module.train(is_train)
-        return module(make_texts(excerpts, H), labels, batch.word_dropout)
+        return module(make_texts(excerpts, H), labels, batch.word_dropout, balance)
 
     objective, terms, backprop = run_objective(model, batch.docs, is_train, compute)
     return SSVAETerms(terms, objective.unit_kl.tolist()), backprop

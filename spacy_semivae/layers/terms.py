@@ -1,13 +1,38 @@
 """Named loss terms as the output of a Thinc model: their weights come back as the gradient."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy
 import torch
+from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model, torch2xp, xp2torch
 from torch import Tensor
+
+from ..modules.classes import Balance
+from ..modules.precision import no_autocast
+
+
+@dataclass(frozen=True)
+class ClassBalance:
+    """What helps rare classes in training, one value a class, (C,)."""
+
+    weights: NDArray[numpy.float32] | None = None  # in the supervised loss
+    shift: NDArray[numpy.float32] | None = None  # added to every score
+
+    def to(self, device: torch.device) -> Balance:
+        """Bring it to a module's device.
+
+        device (torch.device): The device.
+        RETURNS (Balance): As tensors.
+        """
+        found = (self.weights, self.shift)
+        return Balance(*[None if x is None else torch.from_numpy(x).to(device) for x in found])
+
+
+UNBALANCED = ClassBalance()
 
 
 class HasTerms(Protocol):
@@ -52,7 +77,8 @@ def run_objective(
         found = zip(objective.terms.items(), values)
         parts = [weights[name] * term for (name, term), value in found if value and weights[name]]
         if parts:
-            torch.stack(parts).sum().backward()
+            with no_autocast():
+                torch.stack(parts).sum().backward()
         if not model.layers:
             return []
         dX = torch2xp(torch.zeros_like(H) if H.grad is None else H.grad)

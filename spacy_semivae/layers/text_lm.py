@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save
 from thinc.api import Model
 
+from ..modules.precision import no_autocast
 from ..modules.text_lm import TextLM
 from .loading import check_files, reading, write_checksums
 from .shim import TorchShim
@@ -67,7 +68,8 @@ def forward(
         loss = module(make_texts(X, torch.zeros((0, 0), device=shim.device))).mean()
 
     def backprop(weight: float) -> Excerpts:
-        (weight * loss).backward()
+        with no_autocast():
+            (weight * loss).backward()
         return X
 
     return float(loss.detach()), backprop

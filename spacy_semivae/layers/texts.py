@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..modules.text_words import END, UNKNOWN, Texts
 from .targets import UNK, get_target_words
+from .transfer import send
 
 TRUNCATIONS = ("first", "first_last", "random_crop")
 NO_TOKEN = -1  # where the end of a text stands
@@ -85,13 +86,13 @@ def make_texts(excerpts: Excerpts, H: Tensor) -> Texts:
     RETURNS (Texts): The texts; their vectors are means over the tokens read, zeros without any.
     """
     lengths = torch.from_numpy(excerpts.lengths)
-    words = torch.from_numpy(excerpts.words).to(H.device)
+    words = send(excerpts.words, H.device)
     if not H.shape[1]:
         return Texts(words, lengths)
     chosen = excerpts.tokens != NO_TOKEN
     owners = numpy.repeat(numpy.arange(len(lengths)), excerpts.lengths)[chosen]
     counts = numpy.bincount(owners, minlength=len(lengths)).clip(1)
-    rows = H.index_select(0, torch.from_numpy(excerpts.tokens[chosen]).to(H.device))
+    rows = H.index_select(0, send(excerpts.tokens[chosen], H.device))
     sums = H.new_zeros((len(lengths), H.shape[1]))
-    sums = sums.index_add(0, torch.from_numpy(owners).to(H.device), rows)
-    return Texts(words, lengths, sums / torch.from_numpy(counts).to(H)[:, None])
+    sums = sums.index_add(0, send(owners, H.device), rows)
+    return Texts(words, lengths, sums / send(counts, H.device).to(H)[:, None])

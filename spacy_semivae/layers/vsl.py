@@ -17,7 +17,8 @@ from ..modules.vsl import LATENTS, VSL, Objective, Prior, Targets
 from .char_word import EncoderT
 from .shim import TorchShim, resize
 from .targets import get_target_words, set_vocabulary
-from .terms import run_objective
+from .terms import UNBALANCED, ClassBalance, run_objective
+from .transfer import send
 from .words import count_words
 
 VSLT = Model[Any, Any]
@@ -32,6 +33,7 @@ class VSLBatch:
     labeled: NDArray[numpy.bool_]  # Docs with any label, (B,)
     rejected: NDArray[numpy.int64]  # token, class, span number of rejected spans, (3, R)
     prior: Prior | None = None
+    balance: ClassBalance = UNBALANCED
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def make_targets(model: VSLT, batch: VSLBatch) -> Targets:
     lengths = [len(doc) for doc in batch.docs]
     words = get_target_words(model).encode(batch.docs)
     arrays = (batch.labels, numpy.repeat(batch.labeled, lengths), words, batch.rejected)
-    return Targets(*[torch.from_numpy(array).to(device) for array in arrays])
+    labels, labeled, found, rejected = (send(array, device) for array in arrays)
+    return Targets(labels, labeled, found, rejected, batch.balance.to(device))
 
 
 def init(model: VSLT, X: Sequence[Doc] | None = None, Y: Any = None) -> VSLT:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .precision import without_autocast
+
 # The natural logarithms of the smallest entry of a message, the smallest transition and the
 # smallest emission (each beside a largest of 0) with which no product of the three is flushed, and
 # of the smallest sum to divide by: below it the summands have lost digits, or the quotients
@@ -95,6 +97,7 @@ def length_mask(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
+@without_autocast
 def pass_messages(potentials: Potentials) -> Messages:
     """Run the recursion in both directions.
 

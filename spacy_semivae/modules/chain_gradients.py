@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .chain import Messages, Potentials, at_end, reorder
+from .precision import without_autocast
 
 
 class Expectations(NamedTuple):
@@ -62,6 +63,7 @@ class _LogPartition(torch.autograd.Function):
 
 class _Expectations(torch.autograd.Function):
     @staticmethod
+    @without_autocast
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
         _, start, pair, end, lengths, messages = inputs
         ctx.messages, ctx.lengths = messages, lengths

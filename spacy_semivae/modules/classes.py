@@ -1,6 +1,27 @@
-"""What every module does with its classes: room for more of them, and their prior."""
+"""What every module does with its classes: room for more, their prior, help for rare ones."""
+
+from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What helps rare classes in training; prediction knows nothing of it."""
+
+    weights: Tensor | None = None  # of each class in the supervised loss, (C,)
+    shift: Tensor | None = None  # what is added to every score of a class, (C,)
+
+    def adjust(self, scores: Tensor) -> Tensor:
+        """Give the scores that training uses.
+
+        scores (Tensor): Scores of the classes, (..., C).
+        RETURNS (Tensor): The shifted scores, (..., C).
+        """
+        return scores if self.shift is None else scores + self.shift
+
+
+UNBALANCED = Balance()
 
 
 def enlarge(values: Tensor, size: int, *, square: bool = False) -> Tensor:

@@ -123,6 +123,21 @@ class LinearChainCRF:
         """
         return LinearChainCRF(self.emissions + scores, self.lengths, **self.ends)
 
+    def temper(self, temperature: float) -> "LinearChainCRF":
+        """Give q^(1 / temperature), renormalised: the order of the paths stays.
+
+        temperature (float): Above 0; from 1 on the larger, the less sure.
+        RETURNS (LinearChainCRF): The distribution.
+        RAISES (ValueError): For a temperature that is not positive.
+        """
+        return self._temper(self.emissions, temperature)
+
+    def _temper(self, emissions: Tensor, temperature: float) -> "LinearChainCRF":
+        if not 0 < temperature < torch.inf:
+            raise ValueError(f"temperature must be above 0, but got {temperature}")
+        ends = {name: x / temperature for name, x in self.ends.items()}
+        return LinearChainCRF(emissions / temperature, self.lengths, **ends)
+
     def log_mass(self, part: "LinearChainCRF") -> Tensor:
         """Give log E_q[exp(added scores)]: for a mask, the log-probability that it allows the path.
 
@@ -183,12 +198,8 @@ class LinearChainCRF:
         RETURNS (Tensor): Points of the simplex, zero beyond a document, (B, N, C).
         RAISES (ValueError): For a temperature that is not positive.
         """
-        if not temperature > 0:
-            raise ValueError(f"temperature must be above 0, but got {temperature}")
         noise = gumbel(self.emissions, generator) if noise is None else noise
-        cold = (self.emissions + noise) / temperature
-        ends = {name: x / temperature for name, x in self.ends.items()}
-        return LinearChainCRF(cold, self.lengths, **ends).marginals()
+        return self._temper(self.emissions + noise, temperature).marginals()
 
     @torch.no_grad()
     def span_probability(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .chain import length_mask
-from .classes import enlarge, enlarge_linear, log_prior
+from .classes import UNBALANCED, Balance, enlarge, enlarge_linear, log_prior
 from .crf import LinearChainCRF
 from .generators import Generator, build_generator
 from .objective import mean_where
@@ -43,6 +43,7 @@ class Targets:
     margin: float = 0.05  # how far the share may be off
     states: Tensor | None = None  # a language model's states before each unit, (T, nS)
     outputs: Tensor | None = None  # its output embeddings of the words, (V, nS)
+    balance: Balance = UNBALANCED  # a document has the largest weight of its annotated tags
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,15 @@ class CRFVAE(nn.Module):
             return scores
         return scores.masked_fill(~allowed_in_token(units.kinds, scores.shape[1]), NEVER)
 
-    def posterior(self, H: Tensor, units: Units) -> LinearChainCRF:
+    def posterior(self, H: Tensor, units: Units, balance: Balance = UNBALANCED) -> LinearChainCRF:
         """Give q(y | x) over valid tag paths.
 
         H (Tensor): Encoded units, (T, nI).
         units (Units): Where they stand.
+        balance (Balance): In training: what shifts the scores.
         RETURNS (LinearChainCRF): The distribution.
         """
-        scores = units.pad(self.emissions(H, units))
+        scores = units.pad(balance.adjust(self.emissions(H, units)))
         return LinearChainCRF(scores, units.lengths, **self.transitions())
 
     def transitions(self) -> dict[str, Tensor]:
@@ -171,7 +173,7 @@ class CRFVAE(nn.Module):
             others; `entity_ratio`: how far their expected share of entity units without the
             annotation is off; `negative`: -log(1 - P(span | x, y_O)) per rejected span.
         """
-        q = self.posterior(H, targets.units)
+        q = self.posterior(H, targets.units, targets.balance)
         allowed = targets.units.pad(targets.allowed, True)
         terms = {"supervised": self._supervise(q, allowed, targets)}
         if self.generator is not None:
@@ -200,6 +202,8 @@ class CRFVAE(nn.Module):
             return q.emissions.new_zeros(())
         part = q.select(known)
         log_q = part.log_mass(part.constrain(allowed[known]))
+        if targets.balance.weights is not None:
+            log_q = log_q * weigh_docs(targets.balance.weights, targets)[known]
         return -log_q.sum() / part.lengths.sum().clamp(min=1)
 
     def _generate(
@@ -267,6 +271,21 @@ class CRFVAE(nn.Module):
     def prune(self) -> None:
         """Remove what prediction does not need: the generator."""
         self.generator = None
+
+
+def weigh_docs(weights: Tensor, targets: Targets) -> Tensor:
+    """Give each document the largest weight of a tag that its annotation names.
+
+    A weight for each tag would leave no likelihood of a path: so all of the path is weighed.
+    weights (Tensor): Of the tags, (C,).
+    targets (Targets): The annotation.
+    RETURNS (Tensor): Weights, 1 without such a tag, (B,).
+    """
+    docs = targets.units.docs
+    known = targets.allowed.sum(1) == 1
+    found = weights[targets.allowed.int().argmax(1)][known]
+    ones = weights.new_ones(len(targets.units.lengths))
+    return ones.scatter_reduce(0, docs[known], found, "amax", include_self=False)
 
 
 def build_tagger(nI: int, layers: int, heads: int, hidden: int) -> Transformer | None:

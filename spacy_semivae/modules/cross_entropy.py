@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .products import FixedMatrix, product
+from .precision import at_least_float32
+from .products import FixedMatrix, count_spare_rows, fill_rows, product
 
 CHUNK_BYTES = 2**24  # of one block of logits: it should stay in a CPU's cache hierarchy
 
@@ -87,7 +88,7 @@ def _logits(
 ) -> Tensor:
     """RETURNS (Tensor): X W^T, and H Z^T where there is one, of a block, (rows, V)."""
     logits = W_T.product(X[block])
-    return logits if H is None or Z is None else torch.addmm(logits, H[block], Z.T)
+    return logits if H is None or Z is None else logits.addmm_(H[block], Z.T)
 
 
 def cross_entropy(
@@ -118,7 +119,11 @@ def cross_entropy(
         )
     H, Z = (None, None) if fixed is None else _check_fixed(X, W, *fixed)
     rows = rows or max(1, CHUNK_BYTES // (W.shape[0] * W.element_size()))
-    return _CrossEntropy.apply(X, W, targets, rows, H, Z, weights)
+    X, W = at_least_float32(X), at_least_float32(W)
+    T, spare = len(X), count_spare_rows(X)
+    X, targets = fill_rows(X, spare), fill_rows(targets, spare)
+    H, weights = (None if part is None else fill_rows(part, spare) for part in (H, weights))
+    return _CrossEntropy.apply(X, W, targets, rows, H, Z, weights)[:T]
 
 
 def _check_fixed(X: Tensor, W: Tensor, H: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .precision import at_least_float32
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -54,7 +56,7 @@ class Gaussian:
         packed (Tensor): Means, then log-variances, (..., 2 * Z).
         RETURNS (Gaussian): The distribution.
         """
-        mean, log_var = packed.chunk(2, -1)
+        mean, log_var = at_least_float32(packed).chunk(2, -1)
         return cls(mean, log_var)
 
     @classmethod

@@ -20,7 +20,9 @@ V words; d and nS are the widths of the tag embeddings and of the language model
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
+import catalogue
 import torch
 from torch import Tensor, nn
 
@@ -50,9 +52,29 @@ VARIANTS: dict[str, Variant] = {
     "mt_lm_residual": Variant(context=True, language_model=True, residual=True),
 }
 GENERATORS = ("factored", *VARIANTS)
+# Those of others, by the name in their settings: functions of nO, nV, nS and these settings
+extensions = catalogue.create("semivae", "generators", entry_points=True)
 
 
 def build_generator(
+    name: str, *, nO: int, nV: int, nS: int | None = None, **cfg: Any
+) -> "Generator":
+    """Build a generator by its name.
+
+    name (str): One of `GENERATORS`, or of those registered with `extensions`.
+    nO (int): Tags.
+    nV (int): Words that can be generated.
+    nS (int | None): Width of the language model's states.
+    cfg (Any): Its own settings; for `GENERATORS` those of `build_own`.
+    RETURNS (Generator): The generator.
+    RAISES (ValueError): For an unknown name and for settings that do not fit.
+    """
+    if name not in GENERATORS and name in extensions:
+        return extensions.get(name)(nO=nO, nV=nV, nS=nS, **cfg)
+    return build_own(name, nO=nO, nV=nV, nS=nS, **cfg)
+
+
+def build_own(
     name: str,
     *,
     nO: int,
@@ -65,7 +87,7 @@ def build_generator(
     dropout: float = 0.1,
     scale: bool = True,
 ) -> "Generator":
-    """Build a generator by its name; settings that it has no use for are ignored.
+    """Build one of the papers' generators; settings that it has no use for are ignored.
 
     `mt_lm_poe` is `mt_lm` with `scale = False`: softmax(log p_mt + log p_lm) equals
     softmax(W v + Z h), as the normalisers of both experts are constant over the words.
@@ -86,7 +108,8 @@ def build_generator(
     if name == "factored":
         return FactoredGenerator(START * torch.randn(nV, nO))
     if name not in VARIANTS:
-        raise ValueError(f"A generator is one of {', '.join(GENERATORS)}, but got {name!r}")
+        known = ", ".join((*GENERATORS, *extensions.get_all()))
+        raise ValueError(f"A generator is one of {known}, but got {name!r}")
     variant = VARIANTS[name]
     context = None
     if variant.context:

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .products import FixedMatrix, product
+from .precision import at_least_float32
+from .products import FixedMatrix, count_spare_rows, fill_rows, product
 
 Sizes = list[int]  # sequences that run at each step
 
@@ -34,6 +35,7 @@ def run_steps(
     sizes (list[int]): Sequences that run at each step, falling.
     RETURNS (Tensor): State after each item, (T, nH). Second derivatives raise.
     """
+    X, h, push = (at_least_float32(part) for part in (X, h, push))
     return _Steps.apply(X, W, b, U, h, push, sizes)
 
 
@@ -50,7 +52,8 @@ class _Steps(torch.autograd.Function):
         ctx: Any, X: Tensor, W: Tensor, b: Tensor, U: Tensor, h: Tensor, push: Tensor, sizes: Sizes
     ) -> Tensor:
         nH = h.shape[1]
-        gates = product(X, _for_shares(W).T, _for_shares(b))
+        spare = count_spare_rows(X)
+        gates = product(fill_rows(X, spare), _for_shares(W).T, _for_shares(b))[: len(X)]
         C, shares, H = (X.new_empty((len(X), nH)) for _ in range(3))
         ctx.save_for_backward(X, W, U, h, gates, C, shares, H)
         ctx.sizes = sizes
@@ -89,9 +92,11 @@ class _Steps(torch.autograd.Function):
             _first(dpush, n).add_(dc_n)
             dc_n.mul_(f)
             fixed_U.add_product(dg, out=_first(dh_before, n))
-        inputs = torch.cat((X, _before(H, h, sizes)), 1)
+        spare = count_spare_rows(X)
+        inputs = fill_rows(torch.cat((X, _before(H, h, sizes)), 1), spare)
+        dG = fill_rows(dG, spare)
         dW, dU = product(inputs.T, dG).split((X.shape[1], nH))  # a copy of dG.T would be larger
-        return product(dG, W), dW.T, dG.sum(0), dU.T, dh, dpush, None
+        return product(dG, W)[: len(X)], dW.T, dG.sum(0), dU.T, dh, dpush, None
 
 
 def _for_shares(W: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ def product(X: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
     RETURNS (Tensor): (rows, nO), without gradient.
     """
     if not takes_oneDNN(X) or min(X.numel(), W.numel()) < LARGE:
-        return X @ W if b is None else torch.addmm(b, X, W)
+        return (X @ W if b is None else torch.addmm(b, X, W)).to(X.dtype)  # half in autocast
     return _multiply(X, W.T, b)
 
 
@@ -34,6 +34,30 @@ def takes_oneDNN(like: Tensor) -> bool:
     RETURNS (bool): Whether it can.
     """
     return like.device.type == "cpu" and like.dtype == torch.float32 and _has_oneDNN()
+
+
+def count_spare_rows(X: Tensor) -> int:
+    """Count the rows of zeros that are worth adding before a product.
+
+    For every number of rows oneDNN keeps code of its own, hundreds of kilobytes: with batches of
+    any size these would fill the memory.
+
+    X (Tensor): Rows, (rows, nI).
+    RETURNS (int): Rows up to the next of 8 sizes in an octave; 0 where oneDNN is not asked.
+    """
+    if not takes_oneDNN(X):
+        return 0
+    return -len(X) % (1 << max(0, len(X).bit_length() - 4))
+
+
+def fill_rows(X: Tensor, spare: int) -> Tensor:
+    """Add rows of zeros.
+
+    X (Tensor): Rows, (rows, ...).
+    spare (int): Rows to add.
+    RETURNS (Tensor): (rows + spare, ...); X itself where there are none to add.
+    """
+    return torch.cat((X, X.new_zeros(spare, *X.shape[1:]))) if spare else X
 
 
 class FixedMatrix:
@@ -55,7 +79,8 @@ class FixedMatrix:
         X (Tensor): Rows, contiguous, (rows, nI).
         RETURNS (Tensor): (rows, nO), without gradient.
         """
-        return X @ self.W if self.prepared is None else _multiply(X, self.prepared)
+        found = X @ self.W if self.prepared is None else _multiply(X, self.prepared)
+        return found.to(X.dtype)  # half under autocast
 
     def add_product(self, X: Tensor, *, out: Tensor) -> None:
         """Add X W in place.

@@ -20,17 +20,19 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy as class_cross_entropy
 from torch.nn.functional import one_hot
 
-from .classes import enlarge_linear, log_prior
+from .classes import UNBALANCED, Balance, enlarge_linear, log_prior
 from .label_pairs import every_pair, pair_up
 from .label_samples import LabelSampler
 from .labeled_mlp import norm_and_drop
 from .lstm import TextLSTM
 from .objective import mean_where
+from .precision import at_least_float32
 from .text_vae import Costs, TextVAE
 from .text_words import Texts, build_embedding, shift
 from .writing import write
 
 PRUNED = "This model was pruned of its generator: it predicts but cannot train, encode or write"
+NO_GENERATOR = "This model has no generator (decoder = null, or pruned): it cannot encode or write"
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,13 @@ class SSVAE(nn.Module):
 
     # The loss
 
-    def forward(self, texts: Texts, labels: Tensor, word_dropout: float = 0.0) -> Objective:
+    def forward(
+        self,
+        texts: Texts,
+        labels: Tensor,
+        word_dropout: float = 0.0,
+        balance: Balance = UNBALANCED,
+    ) -> Objective:
         """Measure every loss term; one that no text of the batch has is zero.
 
         In training z is one sample of each pair, in evaluation the mean, and all classes are
@@ -158,6 +166,7 @@ class SSVAE(nn.Module):
         texts (Texts): The texts.
         labels (Tensor): Classes, negative for raw texts, int64, on the CPU, (B,).
         word_dropout (float): Share of the decoder's inputs that are hidden, in training.
+        balance (Balance): Weights of the classes in `classification`, and the shift of q.
         RETURNS (Objective): `classification`: -log q(y | x) per labelled text; without the
             generator nothing else. Per text of any kind, raw texts in expectation over q(y | x):
             `reconstruction`, -log p(x | y, z), `kl`, KL(q(z | x, y) || p(z)), `label_prior`,
@@ -168,9 +177,11 @@ class SSVAE(nn.Module):
         some = texts.lengths.nonzero()[:, 0]
         texts, labels = texts.select(some), labels[some]
         X = self._embed(texts)
-        logits = self._classify(texts, X)
+        logits = balance.adjust(at_least_float32(self._classify(texts, X)))
         gold = labels.to(logits.device)
-        losses = class_cross_entropy(logits, gold.clamp(min=0), reduction="none")
+        losses = class_cross_entropy(
+            logits, gold.clamp(min=0), weight=balance.weights, reduction="none"
+        )
         terms = {"classification": mean_where(losses, gold >= 0)}
         if self.generator is None or self.embedding is None or X is None:
             return Objective(terms, logits.new_zeros(0))
@@ -185,7 +196,8 @@ class SSVAE(nn.Module):
         terms |= self._label_terms(log_q, gold, weights)
         of_raw = slice(pairs.known, None)
         self.sampler.fit(costs.reconstruction[of_raw], texts.lengths[pairs.owners][of_raw])
-        return Objective(terms, pairs.shares @ costs.unit_kl.detach() / max(len(labels), 1))
+        unit_kl = (pairs.shares[:, None] * costs.unit_kl.detach()).sum(0)
+        return Objective(terms, unit_kl / max(len(labels), 1))
 
     def _weigh(self, lengths: Tensor, like: Tensor) -> Tensor:
         """RETURNS (Tensor): What a nat of each text's L(x, y) counts in a mean over texts, (B,)."""
@@ -202,7 +214,7 @@ class SSVAE(nn.Module):
         raw, q = (gold < 0)[:, None], log_q.exp()
         labels = torch.where(raw, q, one_hot(gold.clamp(min=0), log_q.shape[1]).to(q))
         return {
-            "label_prior": -(labels @ self.log_prior * weights).sum(),
+            "label_prior": -((labels * self.log_prior).sum(1) * weights).sum(),
             "entropy": torch.where(raw, q * log_q, 0.0).sum() / max(len(gold), 1),
         }
 
@@ -258,7 +270,7 @@ class SSVAE(nn.Module):
 
     def _whole(self) -> tuple[TextVAE, nn.Embedding]:
         if self.generator is None or self.embedding is None:
-            raise ValueError(PRUNED)
+            raise ValueError(NO_GENERATOR)
         return self.generator, self.embedding
 
     # Changes

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy as class_cross_entropy
 from torch.nn.functional import logsigmoid
 
-from .classes import enlarge_linear
+from .classes import UNBALANCED, Balance, enlarge_linear
 from .cross_entropy import cross_entropy
 from .gaussian import Gaussian
 from .objective import mean_where
+from .precision import at_least_float32
 
 LATENTS: dict[str, tuple[str, ...]] = {
     "baseline": (),
@@ -53,6 +54,7 @@ class Targets:
     labeled: Tensor  # whether the token's Doc has any label, bool, (T,)
     words: Tensor  # word ids, 0 for unknown, int64, (T,)
     rejected: Tensor  # token, class and span number of each token of a rejected span, (3, R)
+    balance: Balance = UNBALANCED
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,8 @@ class VSL(nn.Module):
             `unlabeled_reconstruction` and `unlabeled_kl` (per token of the other Docs).
         """
         values, posteriors = self.infer(H, sample=self.training and self.variational)
-        terms = self._label_terms(self.classifier(values[self.classifier_on]), targets)
+        logits = at_least_float32(self.classifier(values[self.classifier_on]))
+        terms = self._label_terms(logits, targets)
         if not self.latents:
             return Objective(terms, posteriors)
         per_token = {"reconstruction": self._reconstruct(values, targets.words, table)}
@@ -207,8 +210,11 @@ class VSL(nn.Module):
         return Objective(terms, posteriors)
 
     def _label_terms(self, logits: Tensor, targets: Targets) -> dict[str, Tensor]:
-        labels = targets.labels
-        losses = class_cross_entropy(logits, labels.clamp(min=0), reduction="none")  # (T,)
+        labels, balance = targets.labels, targets.balance
+        logits = balance.adjust(logits)
+        losses = class_cross_entropy(
+            logits, labels.clamp(min=0), weight=balance.weights, reduction="none"
+        )  # (T,)
         terms = {"supervised": mean_where(losses, labels >= 0)}
         if targets.rejected.shape[1]:
             terms["negative"] = rejection(logits, targets.rejected)

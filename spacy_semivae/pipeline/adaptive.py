@@ -41,13 +41,14 @@ class AdaptiveBeta:
         return round_digits(min(self.high, max(self.low, moved)))
 
 
-def round_digits(value: float) -> float:
+def round_digits(value: float, digits: int = 6) -> float:
     """Keep what survives as JSON, so that a run that is resumed goes on as if it never stopped.
 
     value (float): A number.
-    RETURNS (float): The same to six digits.
+    digits (int): How many are kept; at most 12, as its readers err in the last ones.
+    RETURNS (float): The same to these digits.
     """
-    return float(f"{value:.6g}")
+    return float(f"{value:.{digits}g}")
 
 
 @registry.misc("semivae.AdaptiveBeta.v1")

@@ -7,8 +7,9 @@ base initializes, updates, clips, counts steps, reports every term and stores.
 import multiprocessing
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -22,18 +23,22 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Ragged
 
 from ..layers.shim import clip_gradients
-from ..layers.terms import check_finite
-from .labeled import LabeledPipe, Scheme
+from ..layers.terms import ClassBalance, check_finite
+from .labeled import Scheme
+from .rare import RareClasses, count_classes
 from .survey import Survey
+from .trust import CalibratedPipe
 
 
-class SemiSupervisedPipe(LabeledPipe, ABC):
+class SemiSupervisedPipe(CalibratedPipe, ABC):
     """A trainable component that learns from any mixture of annotation.
 
     vocab (Vocab): The shared vocabulary.
     model (Model): Docs to scores (Ragged), or a training batch to named loss terms.
     name (str): The component's name in the pipeline.
     scheme (Scheme): How labels become classes and back.
+    class_weights (Mapping[str, float] | None): What the supervised loss of a label counts.
+    logit_adjustment (float): How much training is told of the classes' frequencies.
     max_grad_norm (float): Joint norm of all gradients at most; 0 for no clipping.
     overwrite (bool): Whether predictions replace annotation that a Doc has.
     store_probabilities (bool): Keep each token's class probabilities, (N, C), in
@@ -48,6 +53,8 @@ class SemiSupervisedPipe(LabeledPipe, ABC):
         name: str,
         *,
         scheme: Scheme,
+        class_weights: Mapping[str, float] | None,
+        logit_adjustment: float,
         max_grad_norm: float,
         overwrite: bool,
         store_probabilities: bool,
@@ -57,11 +64,13 @@ class SemiSupervisedPipe(LabeledPipe, ABC):
         self.model = model
         self.name = name
         self.start_labels(scheme)
+        self.rare = RareClasses(name, class_weights or {}, logit_adjustment)
         self.max_grad_norm = max_grad_norm
         self.overwrite = overwrite
         self.store_probabilities = store_probabilities
         self.scorer = scorer
-        self.cfg["step"] = 0
+        self.cfg.update(step=0, tag_counts={})
+        self.reset_trust()
 
     # What a subclass says
 
@@ -113,6 +122,12 @@ class SemiSupervisedPipe(LabeledPipe, ABC):
             if "set_vocabulary" in node.attrs:
                 node.attrs["set_vocabulary"](node, counts, self.vocab)
 
+    def after_survey(self, survey: Survey) -> None:
+        """Take note of the corpus that `initialize` was given.
+
+        survey (Survey): What one pass over it told.
+        """
+
     def after_backprop(self, batch: Any, result: Any) -> None:
         """Take note of an update before the weights change.
 
@@ -130,6 +145,13 @@ class SemiSupervisedPipe(LabeledPipe, ABC):
 
     # Training
 
+    def balance(self) -> ClassBalance:
+        """Give what helps rare classes.
+
+        RETURNS (ClassBalance): Weights and shift of every class, where there are any.
+        """
+        return self.rare.balance(self.scheme, self.cfg["tag_counts"])
+
     def initialize(
         self,
         get_examples: Callable[[], Iterable[Example]],
@@ -145,11 +167,14 @@ class SemiSupervisedPipe(LabeledPipe, ABC):
         RAISES (ValueError): Without labels, or without a Doc that has a token.
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
-        survey = Survey(self.is_labeled)
+        survey = Survey(self.is_labeled, partial(count_classes, self.scheme))
         found = self.collect_labels(survey.watch(get_examples()))
         for label in found if labels is None else labels:
             self.add_label(label)
         self.check_labels(survey.docs)
+        self.rare.check(self.scheme, survey.classes)
+        self.cfg["tag_counts"] = dict(survey.classes)
+        self.after_survey(survey)
         if not survey.sample:
             raise ValueError(f"Component '{self.name}' was given no Doc with a token")
         self.set_vocabulary(survey.counts, survey.labeled)
@@ -158,6 +183,7 @@ class SemiSupervisedPipe(LabeledPipe, ABC):
         self.model.initialize(X=survey.sample)
         self.after_resize()
         self.cfg["step"] = 0
+        self.reset_trust()
 
     def update(
         self,
@@ -254,11 +280,20 @@ class SemiSupervisedPipe(LabeledPipe, ABC):
         scores (Any): What `predict` gave.
         """
         docs = list(docs)
-        for doc, ids in zip(docs, self.decode(scores)):
+        for doc, ids in zip(docs, self.settle(docs, scores)):
             self.scheme.annotate(doc, ids, overwrite=self.overwrite)
         if self.store_probabilities:
             for doc, probabilities in zip(docs, self.probabilities(scores)):
                 doc.user_data[f"{self.name}_probabilities"] = probabilities
+
+    def settle(self, docs: Sequence[Doc], scores: Any) -> list[Any]:
+        """Choose the classes that are written.
+
+        docs (Sequence[Doc]): The Docs.
+        scores (Any): What `predict` gave.
+        RETURNS (list[ndarray]): Class ids of each Doc, (N,).
+        """
+        return self.decode(scores)
 
     def predict_probabilities(self, docs: Iterable[Doc]) -> list[Any]:
         """Give the probability of every class of every token.
@@ -274,7 +309,7 @@ class SemiSupervisedPipe(LabeledPipe, ABC):
         scores (Any): What `predict` gave.
         RETURNS (list[ndarray]): One array a Doc, (N, C).
         """
-        Y = self.model.ops.softmax(scores.dataXd)  # type: ignore[type-var]
+        Y = self.model.ops.softmax(scores.dataXd / self.calibration_temperature)  # type: ignore[type-var]
         return [self.model.ops.to_numpy(y) for y in split(Y, scores)]
 
     # Storage

@@ -30,7 +30,8 @@ from ..layers.language_model import get_vocabulary
 from .adaptive import AdaptiveBeta, round_digits
 from .base import SemiSupervisedPipe
 from .posterior import Posterior
-from .tag_prior import PriorSetting, count_tags, make_prior
+from .survey import Survey
+from .tag_prior import PriorSetting, make_prior
 from .weights import Weight, WeightSetting
 
 
@@ -71,7 +72,7 @@ class CRFVAEPipe(SemiSupervisedPipe):
         self.generator_weight = Weight("generator_weight", generator_weight)
         self.prior = prior
         self.piece_counts: Counter[int] = Counter()  # of the Docs that initialize sees
-        self.cfg.update(tag_counts={}, beta=None)
+        self.cfg.update(beta=None)
         self.reset()
 
     def reset(self) -> None:
@@ -114,6 +115,7 @@ class CRFVAEPipe(SemiSupervisedPipe):
             labeled=numpy.array([self.is_labeled(eg) for eg in examples], dtype="bool"),
             rejected=self.encode_rejected(examples),
             temperature=self.temperature.at(self.cfg["step"]),
+            balance=self.balance(),
         )
 
     def encode_rejected(self, examples: Sequence[Example]) -> NDArray[numpy.int64]:
@@ -134,23 +136,20 @@ class CRFVAEPipe(SemiSupervisedPipe):
         self.reset()
 
     def tally(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Pass Examples on; count the tags of those annotated in full, and all word pieces.
+        """Pass Examples on; count their word pieces.
 
         examples (Iterable[Example]): What initialize is given.
-        YIELDS (Example): The same ones. Warns where raw Docs are wanted and there are none.
+        YIELDS (Example): The same ones.
         """
-        counts: Counter[str] = Counter()
         self.piece_counts.clear()
-        latent = 0
         for eg in examples:
-            tags = count_tags(eg.reference, self.attr)
-            counts.update(tags)
-            latent += not tags and len(eg.reference) > 0
             if uses_pieces(self.model):
                 self.piece_counts.update(count_pieces(self.model, [eg.predicted]))
             yield eg
-        self.cfg["tag_counts"] = dict(counts)
-        if not latent and self.uses_unlabeled():
+
+    def after_survey(self, survey: Survey) -> None:
+        """Warn where raw Docs are wanted and there are none."""
+        if not survey.latent and self.uses_unlabeled():
             warnings.warn(
                 f"Component '{self.name}': alpha is {self.alpha.at(0)}, but every Doc of "
                 "initialize is annotated in full: there is nothing to learn from without "
@@ -194,7 +193,9 @@ class CRFVAEPipe(SemiSupervisedPipe):
         scores (Tagging): What `predict` gave.
         RETURNS (Posterior): The distribution.
         """
-        return Posterior(scores, spans=self.attr == "ents")
+        return Posterior(
+            scores, spans=self.attr == "ents", temperature=self.calibration_temperature
+        )
 
     def decode(self, scores: Tagging) -> list[NDArray[numpy.int64]]:
         """Find the best path of each Doc."""

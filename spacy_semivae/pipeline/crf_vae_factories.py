@@ -38,6 +38,8 @@ DEFAULTS = {
     "generator_weight": 0.1,
     "prior": "auto",
     "model": DEFAULT_CONFIG["model"],
+    "class_weights": None,
+    "logit_adjustment": 0.0,
     "max_grad_norm": 5.0,
     "overwrite": True,
     "store_probabilities": False,
@@ -66,6 +68,8 @@ def make_crf_vae_tagger(
     temperature: WeightSetting,
     generator_weight: WeightSetting,
     prior: PriorSetting,
+    class_weights: dict[str, float] | None,
+    logit_adjustment: float,
     max_grad_norm: float,
     overwrite: bool,
     store_probabilities: bool,
@@ -83,6 +87,8 @@ def make_crf_vae_tagger(
     generator_weight (WeightSetting): Weight of the generator's loss on annotated tags.
     prior (PriorSetting): "empirical" (Docs annotated in full), "simple" (uniform), "auto" (the
         first where there are such Docs, else the second) or probabilities by tag.
+    class_weights (dict | None): What the supervised loss of a label counts; 1 for the others.
+    logit_adjustment (float): tau; 1 trains for classes that are equally frequent.
     max_grad_norm (float): Joint norm of all gradients at most; 0 for no clipping.
     overwrite (bool): Whether predictions replace annotation that a Doc has.
     store_probabilities (bool): Keep marginals in `doc.user_data`.
@@ -105,6 +111,8 @@ def make_crf_vae_tagger(
         temperature=temperature,
         generator_weight=generator_weight,
         prior=prior,
+        class_weights=class_weights,
+        logit_adjustment=logit_adjustment,
         max_grad_norm=max_grad_norm,
         overwrite=overwrite,
         store_probabilities=store_probabilities,
@@ -143,6 +151,8 @@ def make_crf_vae_ner(
     incorrect_spans_key: str | None,
     spans_key: str | None,
     threshold: float | None,
+    class_weights: dict[str, float] | None,
+    logit_adjustment: float,
     max_grad_norm: float,
     overwrite: bool,
     store_probabilities: bool,
@@ -182,6 +192,8 @@ def make_crf_vae_ner(
         incorrect_spans_key=incorrect_spans_key,
         spans_key=spans_key,
         threshold=threshold,
+        class_weights=class_weights,
+        logit_adjustment=logit_adjustment,
         max_grad_norm=max_grad_norm,
         overwrite=overwrite,
         store_probabilities=store_probabilities,

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Model
@@ -18,8 +17,7 @@ from ..layers.crf_vae import CRFBatch, CRFTerms, Tagging
 from ..modules.units import OUTSIDE
 from .collapse import CollapseWatch
 from .crf_vae import CRFVAEPipe
-from .ner import EntityMixin
-from .posterior import Candidate, Posterior
+from .ner import EntityMixin, make_candidates, store_spans
 from .weights import Weight, WeightSetting
 
 
@@ -118,10 +116,15 @@ class CRFVAENer(EntityMixin, CRFVAEPipe):
         """
         docs, posterior = list(docs), self.read(scores)
         paths = posterior.paths()
-        for doc, ids in zip(docs, paths):
+        found = None if self.threshold is None else posterior.candidates(self.threshold)
+        if found is None or self.thresholds:
+            rows = self.path_rows(docs, paths)
+            on_path = make_candidates(rows, posterior.span_probabilities(rows))
+            paths = self.hold_back(docs, paths, on_path)
+            found = on_path if found is None else found
+        for doc, ids, spans in zip(docs, paths, found):
             self.scheme.annotate(doc, ids, overwrite=self.overwrite)
-        for doc, spans in zip(docs, self._find_spans(docs, paths, posterior)):
-            self._store_spans(doc, spans)
+            store_spans(doc, self.spans_key, spans, self.labels)
         if self.store_probabilities:
             for doc, probabilities in zip(docs, posterior.marginals()):
                 doc.user_data[f"{self.name}_probabilities"] = probabilities
@@ -145,22 +148,6 @@ class CRFVAENer(EntityMixin, CRFVAEPipe):
             rows.append((span.start, span.end, self.labels.index(span.label_)))
         (found,) = self.posterior([doc]).span_probabilities([rows])
         return found.tolist()
-
-    def _find_spans(
-        self, docs: Sequence[Doc], paths: Sequence[Any], posterior: Posterior
-    ) -> list[list[Candidate]]:
-        if self.threshold is not None:
-            return posterior.candidates(self.threshold)
-        decoded = [self.scheme.decode(doc, ids) for doc, ids in zip(docs, paths)]  # type: ignore[union-attr]
-        rows = [[(s.start, s.end, self.labels.index(s.label_)) for s in spans] for spans in decoded]
-        P = posterior.span_probabilities(rows)
-        return [[Candidate(*row, float(p)) for row, p in zip(*pair)] for pair in zip(rows, P)]
-
-    def _store_spans(self, doc: Doc, found: Sequence[Candidate]) -> None:
-        spans = [Span(doc, c.start, c.end, label=self.labels[c.label]) for c in found]
-        scores = numpy.array([c.probability for c in found], dtype="f")
-        attrs = {"scores": scores}
-        doc.spans[self.spans_key] = SpanGroup(doc, name=self.spans_key, attrs=attrs, spans=spans)
 
 
 def check_share(name: str, value: float) -> float:

@@ -12,27 +12,18 @@ from torch import Tensor
 
 from ..layers.crf_vae import Tagging
 from ..modules.crf import LinearChainCRF
-from ..modules.units import Units, merge_tags, spread_spans
-from .ner import span_rows
+from ..modules.units import Units, merge_tags, spread_spans, spread_tags
+from .ner import Candidate, span_rows
 
 MAX_ITEMS = 2**22  # padded scores of one chunk: a long Doc must not widen a thousand short ones
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A span of a Doc that may be an entity."""
-
-    start: int  # first token
-    end: int  # token after the last
-    label: int  # index of its type
-    probability: float
 
 
 @dataclass(frozen=True)
 class Chunk:
     """Docs of similar length."""
 
-    q: LinearChainCRF
+    scored: LinearChainCRF  # as the model scores the paths
+    q: LinearChainCRF  # with the temperature
     docs: list[int]  # their places among all Docs
     units: Units
     lengths: Tensor  # units of each token, (tokens,)
@@ -43,11 +34,21 @@ class Posterior:
 
     tagging (Tagging): Scores of the tags.
     spans (bool): Whether these are O, then B, I, L and U of each type.
+    temperature (float): What the scores are divided by; paths are the same for any.
     """
 
-    def __init__(self, tagging: Tagging, *, spans: bool) -> None:
+    def __init__(self, tagging: Tagging, *, spans: bool, temperature: float = 1.0) -> None:
         self.tagging = tagging
         self.spans = spans
+        self.temperature = temperature
+
+    def temper(self, temperature: float) -> "Posterior":
+        """Give the distribution of the same scores at another temperature.
+
+        temperature (float): Above 0.
+        RETURNS (Posterior): The distribution.
+        """
+        return Posterior(self.tagging, spans=self.spans, temperature=temperature)
 
     @cached_property
     def chunks(self) -> list[Chunk]:
@@ -66,10 +67,11 @@ class Posterior:
         units = Units.of([sizes[doc] for doc in docs], scores.device)
         rows = torch.cat([torch.arange(*self._unit_range(doc)) for doc in docs])
         emissions = units.pad(scores[rows.to(scores.device)])
-        q = LinearChainCRF(emissions, units.lengths, **tagging.transitions)
+        scored = LinearChainCRF(emissions, units.lengths, **tagging.transitions)
+        q = scored if self.temperature == 1 else scored.temper(self.temperature)
         ends = np.cumsum([0, *tagging.tokens])
         lengths = torch.cat([tagging.lengths[ends[doc] : ends[doc + 1]] for doc in docs])
-        return Chunk(q, docs, units, lengths)
+        return Chunk(scored, q, docs, units, lengths)
 
     def _unit_range(self, doc: int) -> tuple[int, int]:
         return int(self._unit_ends[doc]), int(self._unit_ends[doc + 1])
@@ -82,7 +84,7 @@ class Posterior:
         """RETURNS (list[ndarray]): Class ids of the best path of each Doc, (N,)."""
         found = []
         for chunk in self.chunks:
-            tags = chunk.q.viterbi()[chunk.units.docs, chunk.units.positions].cpu()
+            tags = chunk.scored.viterbi()[chunk.units.docs, chunk.units.positions].cpu()
             found.append(merge_tags(tags, chunk.lengths, spans=self.spans))
         return self._split(found, np.zeros((0,), dtype="int64"))
 
@@ -97,6 +99,24 @@ class Posterior:
         for chunk in self.chunks:
             with torch.no_grad():
                 found[chunk.docs] = chunk.q.entropy().cpu().numpy()
+        return found
+
+    def log_likelihoods(self, tags: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give the log-probability of the annotation.
+
+        tags (ndarray): A class id of each token, negative where it is missing, (tokens,).
+        RETURNS (ndarray): log q(y_O | x) in nats, 0 for a Doc without tokens, (B,).
+        """
+        found = np.zeros(len(self.tagging.tokens), dtype="f")
+        ends = np.cumsum([0, *self.tagging.tokens])
+        for chunk in self.chunks:
+            of_tokens = np.concatenate([tags[ends[doc] : ends[doc + 1]] for doc in chunk.docs])
+            of_units = spread_tags(torch.from_numpy(of_tokens), chunk.lengths, spans=self.spans)
+            every = torch.arange(self.tagging.emissions.shape[1])
+            allowed = (of_units[:, None] == every) | (of_units[:, None] < 0)
+            mask = chunk.units.pad(allowed.to(chunk.units.docs.device), True)
+            with torch.no_grad():
+                found[chunk.docs] = chunk.q.log_mass(chunk.q.constrain(mask)).cpu().numpy()
         return found
 
     def span_probabilities(

@@ -38,7 +38,7 @@ from ..layers.text_lm import TextLMT, load_text_lm, start_classifier, take_words
 from .base import SemiSupervisedPipe
 from .latents import LatentWatch, summarize_units
 from .tag_prior import PriorSetting, read_table
-from .text_labels import read_class
+from .text_labels import accept, read_class
 from .weights import Weight, WeightSetting
 
 BATCH = 32  # Docs that the generator reads at once outside of training
@@ -47,9 +47,6 @@ BATCH = 32  # Docs that the generator reads at once outside of training
 class SSVAETextcat(SemiSupervisedPipe):
     """Predicts exclusive categories, and writes texts.
 
-    vocab (Vocab): The shared vocabulary.
-    model (Model): A `semivae.SSVAE.v1`.
-    name (str): The component's name in the pipeline.
     alpha (WeightSetting): Weight of the classification.
     kl_weight (WeightSetting): Weight of the KL.
     word_dropout (WeightSetting): Share of the decoder's inputs that are hidden.
@@ -58,6 +55,8 @@ class SSVAETextcat(SemiSupervisedPipe):
     discrimination_docs (int): Labelled Docs on which `score` looks at the generator; 0 for none.
     settings (Any): As for `SemiSupervisedPipe`.
     """
+
+    has_thresholds = True
 
     def __init__(
         self,
@@ -108,7 +107,7 @@ class SSVAETextcat(SemiSupervisedPipe):
         if not 0 <= share < 1:
             raise ValueError(f"word_dropout is a share from 0 to below 1, but got {share}")
         labels = numpy.concatenate([self.scheme.encode(eg) for eg in examples])
-        return SSVAEBatch([eg.predicted for eg in examples], labels, share)
+        return SSVAEBatch([eg.predicted for eg in examples], labels, share, self.balance())
 
     def watch(self, result: SSVAETerms) -> dict[str, float]:
         """Count active units of the latent, and give the KL of the one that has most."""
@@ -193,13 +192,21 @@ class SSVAETextcat(SemiSupervisedPipe):
 
     # Prediction
 
-    def decode(self, scores: Floats2d) -> list[NDArray[numpy.float32]]:
+    def decode(self, scores: Floats2d) -> list[NDArray[numpy.float64]]:
         """Give what Docs are told: the probability of every class."""
         return self.probabilities(scores)
 
-    def probabilities(self, scores: Floats2d) -> list[NDArray[numpy.float32]]:
+    def settle(self, docs: Sequence[Doc], scores: Floats2d) -> list[NDArray[numpy.float64]]:
+        """Give what Docs are told; with thresholds also `user_data["<name>_label"]`."""
+        P = self.decode(scores)
+        for doc, p in zip(docs, P if self.thresholds else ()):
+            doc.user_data[f"{self.name}_label"] = accept(p, self.labels, self.thresholds)
+        return P
+
+    def probabilities(self, scores: Floats2d) -> list[NDArray[numpy.float64]]:
         """Give q(y | x) of each Doc, (C,)."""
-        return list(self.model.ops.to_numpy(self.model.ops.softmax(scores)))
+        cold = scores.astype("float64") / self.calibration_temperature  # rounding makes no ties
+        return list(self.model.ops.to_numpy(self.model.ops.softmax(cold)))
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score Examples with cats, and look at the generator on some of them.

@@ -46,6 +46,8 @@ normalize = ["users", "urls"]
         "prior": "uniform",
         "threshold": 0.0,
         "discrimination_docs": 200,
+        "class_weights": None,
+        "logit_adjustment": 0.0,
         "max_grad_norm": 5.0,
         "overwrite": True,
         "scorer": {"@scorers": "spacy.textcat_scorer.v2"},
@@ -75,6 +77,8 @@ def make_ssvae_textcat(
     prior: PriorSetting,
     threshold: float,
     discrimination_docs: int,
+    class_weights: dict[str, float] | None,
+    logit_adjustment: float,
     max_grad_norm: float,
     overwrite: bool,
     scorer: Callable[..., dict[str, Any]] | None,
@@ -90,6 +94,8 @@ def make_ssvae_textcat(
     prior (PriorSetting): p(y): "uniform", or probabilities by label.
     threshold (float): Handed to the scorer; of exclusive classes spaCy's takes the best one.
     discrimination_docs (int): Labelled Docs on which evaluation looks at the generator; 0 for none.
+    class_weights (dict | None): What the supervised loss of a label counts; 1 for the others.
+    logit_adjustment (float): tau; 1 trains for classes that are equally frequent.
     max_grad_norm (float): Joint norm of all gradients at most; 0 for no clipping.
     overwrite (bool): Whether predictions replace cats that a Doc has.
     scorer (Callable | None): Scores Examples.
@@ -106,6 +112,8 @@ def make_ssvae_textcat(
         prior=prior,
         threshold=threshold,
         discrimination_docs=discrimination_docs,
+        class_weights=class_weights,
+        logit_adjustment=logit_adjustment,
         max_grad_norm=max_grad_norm,
         overwrite=overwrite,
         store_probabilities=False,

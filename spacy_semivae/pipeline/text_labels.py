@@ -3,7 +3,7 @@
 A Doc without cats is unlabeled, never a text of no class.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,3 +89,16 @@ def read_class(doc: Doc) -> str | None:
             f"cats for raw text, but {shorten(doc)} has {doc.cats}"
         )
     return chosen[0]
+
+
+def accept(P: Any, labels: Sequence[str], thresholds: Mapping[str, float]) -> str | None:
+    """Choose the label of a text.
+
+    P (ndarray): The probability of each label, (C,).
+    labels (Sequence[str]): The labels.
+    thresholds (Mapping[str, float]): What the probability of a label must exceed; 0 if not named.
+    RETURNS (str | None): The most probable label; None where its threshold is not exceeded.
+    """
+    best = int(np.argmax(P))
+    label = labels[best]
+    return label if P[best] > thresholds.get(label, -1.0) else None

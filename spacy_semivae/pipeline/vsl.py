@@ -27,7 +27,7 @@ from ..modules.gaussian import Gaussian
 from ..modules.viterbi import transition_scores, viterbi
 from ..modules.vsl import Prior
 from .base import SemiSupervisedPipe, split
-from .ner import EntityMixin
+from .ner import EntityMixin, make_candidates, multiply_tags
 from .scorers import TokenScorer
 from .weights import Weight, WeightSetting
 
@@ -57,6 +57,8 @@ DEFAULTS = {
     "kl_weight": DEFAULT_CONFIG["kl_weight"],
     "prior": DEFAULT_CONFIG["prior"],
     "model": DEFAULT_CONFIG["model"],
+    "class_weights": None,
+    "logit_adjustment": 0.0,
     "max_grad_norm": 10.0,
     "overwrite": True,
     "store_probabilities": False,
@@ -142,6 +144,7 @@ class VSLPipe(SemiSupervisedPipe):
             labeled=numpy.array([self.is_labeled(eg) for eg in examples], dtype="bool"),
             rejected=self.encode_rejected(examples),
             prior=self.prior.read(self.model, docs),
+            balance=self.balance(),
         )
 
     def encode_rejected(self, examples: Sequence[Example]) -> NDArray[numpy.int64]:
@@ -221,6 +224,15 @@ class VSLNer(EntityMixin, VSLPipe):
         )
         return [ids[: len(part)].numpy() for ids, part in zip(path, parts)]
 
+    def settle(self, docs: Sequence[Doc], scores: Ragged) -> list[NDArray[numpy.int64]]:
+        """Find the best valid path of each Doc, without entities below their threshold."""
+        paths = self.decode(scores)
+        if not self.thresholds:
+            return paths
+        rows = self.path_rows(docs, paths)
+        P = [multiply_tags(p, row) for p, row in zip(self.probabilities(scores), rows)]
+        return self.hold_back(docs, paths, make_candidates(rows, P))
+
 
 @Language.factory(
     "vsl_tagger",
@@ -241,6 +253,8 @@ def make_vsl_tagger(
     labelled_weight: WeightSetting,
     kl_weight: WeightSetting,
     prior: PriorStore,
+    class_weights: dict[str, float] | None,
+    logit_adjustment: float,
     max_grad_norm: float,
     overwrite: bool,
     store_probabilities: bool,
@@ -256,6 +270,8 @@ def make_vsl_tagger(
     labelled_weight (WeightSetting): Weight of the labelled text's variational terms.
     kl_weight (WeightSetting): Weight of the KL within both.
     prior (PriorStore): A `semivae.*Prior.v1`.
+    class_weights (dict | None): What the supervised loss of a label counts; 1 for the others.
+    logit_adjustment (float): tau; 1 trains for classes that are equally frequent.
     max_grad_norm (float): Joint norm of all gradients at most; 0 for no clipping.
     overwrite (bool): Whether predictions replace annotation that a Doc has.
     store_probabilities (bool): Keep class probabilities in `doc.user_data`.
@@ -273,6 +289,8 @@ def make_vsl_tagger(
         labelled_weight=labelled_weight,
         kl_weight=kl_weight,
         prior=prior,
+        class_weights=class_weights,
+        logit_adjustment=logit_adjustment,
         max_grad_norm=max_grad_norm,
         overwrite=overwrite,
         store_probabilities=store_probabilities,
@@ -299,6 +317,8 @@ def make_vsl_ner(
     labelled_weight: WeightSetting,
     kl_weight: WeightSetting,
     prior: PriorStore,
+    class_weights: dict[str, float] | None,
+    logit_adjustment: float,
     max_grad_norm: float,
     overwrite: bool,
     store_probabilities: bool,
@@ -320,6 +340,8 @@ def make_vsl_ner(
         labelled_weight=labelled_weight,
         kl_weight=kl_weight,
         prior=prior,
+        class_weights=class_weights,
+        logit_adjustment=logit_adjustment,
         max_grad_norm=max_grad_norm,
         overwrite=overwrite,
         store_probabilities=store_probabilities,

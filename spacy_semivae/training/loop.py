@@ -10,10 +10,11 @@ from functools import partial
 from timeit import default_timer as timer
 from typing import Any
 
+import torch
 from spacy.language import Language
 from spacy.training import Example
 from spacy.training.loop import subdivide_batch
-from thinc.api import Optimizer
+from thinc.api import Optimizer, get_torch_default_device
 
 from ..pipeline.base import SemiSupervisedPipe
 from ..pipeline.weights import Weight, WeightSetting
@@ -36,6 +37,7 @@ class LoopSettings:
     frozen: Sequence[str] = ()
     annotating: Sequence[str] = ()
     before_update: Callable[[Language, dict[str, Any]], None] | None = None
+    mixed_precision: bool = False
 
 
 @dataclass
@@ -102,6 +104,7 @@ def train_steps(
     evaluate = partial(group.evaluate, evaluate)
     batches, start = group.share(labeled), timer() - progress.seconds
     raw_batches = None if unlabeled is None else group.share(unlabeled)
+    device = get_torch_default_device().type
     while not progress.is_over(settings):
         begin = timer()
         drawn = next(batches, None)
@@ -116,7 +119,8 @@ def train_steps(
             settings.before_update(nlp, {"step": progress.step, "epoch": epoch})
         drop = dropout.at(progress.step)
         for part, raw_part in zip_batches(batch, raw, settings.accumulate_gradient):
-            update(nlp, part, raw_part, drop=drop, losses=progress.losses, settings=settings)
+            with torch.autocast(device, torch.bfloat16, enabled=settings.mixed_precision):
+                update(nlp, part, raw_part, drop=drop, losses=progress.losses, settings=settings)
         group.average(nlp)
         finish_update(nlp, optimizer, settings.frozen)
         progress.step += 1

@@ -15,10 +15,12 @@ import numpy
 import spacy
 import srsly
 import torch
+from pydantic import TypeAdapter
 from spacy.language import Language
 from spacy.util import walk_dict
 from thinc.api import Config, Optimizer
 
+from ..layers.loading import reading
 from .batches import LabeledBatches, RawBatches
 from .checkpoint import load_optimizer, pipeline_keys, save_optimizer
 from .distributed import ALONE, Group
@@ -52,7 +54,8 @@ class Checkpoint:
     @property
     def config(self) -> Config:
         """The config that the run was started with."""
-        return Config().from_str(self.state["config"], interpolate=False)
+        with reading(self.path / STATE):
+            return Config().from_str(self.state["config"], interpolate=False)
 
 
 def save_checkpoint(session: Session, output: Path, config: Config, *, keep: int) -> Path:
@@ -94,16 +97,16 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     RAISES (ValueError): When the corpora are other ones, or the optimizer does not fit.
     """
     state = checkpoint.state
-    progress = state["progress"]
-    progress["results"] = [(score, step) for score, step in progress["results"]]
-    for name, value in progress.items():
-        setattr(session.progress, name, value)
-    session.labeled.seek(state["labeled"])
-    if session.unlabeled is not None and state["unlabeled"] is not None:
-        session.unlabeled.seek(state["unlabeled"])
-    keys = pipeline_keys(session.nlp)
-    load_optimizer(session.optimizer, keys, checkpoint.path, steps=session.progress.step)
-    write_random(state["random"])
+    with reading(checkpoint.path):
+        progress = TypeAdapter(Progress).validate_python(state["progress"])
+        for name, value in vars(progress).items():
+            setattr(session.progress, name, value)
+        session.labeled.seek(state["labeled"])
+        if session.unlabeled is not None and state["unlabeled"] is not None:
+            session.unlabeled.seek(state["unlabeled"])
+        keys = pipeline_keys(session.nlp)
+        load_optimizer(session.optimizer, keys, checkpoint.path, steps=session.progress.step)
+        write_random(state["random"])
 
 
 def read_checkpoint(output: Path) -> tuple[Checkpoint, list[str]]:
@@ -111,13 +114,14 @@ def read_checkpoint(output: Path) -> tuple[Checkpoint, list[str]]:
 
     output (Path): The run's folder.
     RETURNS (tuple[Checkpoint, list[str]]): The checkpoint, and what is wrong with later ones.
-    RAISES (ValueError): When there is none.
+    RAISES (ValueError): When there is none, or it holds something else.
     """
     path, damages = find_snapshot(output / FOLDER)
     if path is None:
         found = f": {'; '.join(damages)}" if damages else ""
         raise ValueError(f"{output} holds no checkpoint to resume from{found}")
-    return Checkpoint(path, srsly.read_msgpack(path / STATE)), damages  # type: ignore[arg-type]
+    with reading(path / STATE):
+        return Checkpoint(path, dict(srsly.read_msgpack(path / STATE))), damages  # type: ignore[call-overload]
 
 
 def load_pipeline(checkpoint: Checkpoint, config: Config) -> Language:

@@ -197,6 +197,7 @@ def create_session(
             frozen=T["frozen_components"],
             annotating=T["annotating_components"],
             before_update=T["before_update"],
+            mixed_precision=settings.mixed_precision,
         ),
         session.progress,
         group,

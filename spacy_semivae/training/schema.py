@@ -79,6 +79,7 @@ class SemiVAESchema(BaseModel):
     checkpoint_every: int = Field(1000, title="Steps from one checkpoint to the next", ge=0)
     keep_checkpoints: int = Field(2, title="Checkpoints that stay", ge=1)
     batcher: Callable[..., Any] = Field(..., title="Batches of raw Docs")
+    mixed_precision: StrictBool = Field(False, title="Networks in bfloat16 while training")
     warm_start: WarmStart = Field(default_factory=WarmStart)
     pretraining: Pretraining
 

@@ -1,11 +1,10 @@
-"""The choice of texts: order, pool, duplicates, predictions, memory."""
+"""The choice of texts: order, pool, duplicates, memory."""
 
 import numpy
 import pytest
 import srsly
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import DocBin
 
-from spacy_semivae.analysis.raw_texts import text_key
 from spacy_semivae.analysis.suggest import (
     Candidate,
     Pool,
@@ -58,7 +57,6 @@ def test_each_text_once_and_none_that_is_excluded(raw, tiny_pipeline, tmp_path):
     srsly.write_jsonl(other, [{"text": "saw"}])
     found = suggest(nlp, raw, SuggestSettings(n=50, exclude=[done, other]))
     assert {task.text for task in found} == {*TEXTS} - {"We like New Rome .", "saw"}
-    assert text_key("!?") == "!?" != text_key("")
 
 
 def test_where_texts_stand_and_per_token(raw, tiny_pipeline):
@@ -72,28 +70,6 @@ def test_where_texts_stand_and_per_token(raw, tiny_pipeline):
     for task in suggest(nlp, raw, SuggestSettings(n=50, per_token=True)):
         score = every[task.text].meta["score"] / len(task.tokens)
         assert task.meta["score"] == pytest.approx(score, abs=1e-5)
-
-
-def test_predictions_are_those_of_the_pipeline(raw, tiny_pipeline):
-    for factory in ("crf_vae_ner", "vsl_ner"):
-        nlp = tiny_pipeline(factory, steps=30)
-        seen = 0
-        for task in suggest(nlp, raw, SuggestSettings(n=50)):
-            doc = nlp(task.text)
-            assert [(m.start, m.end, m.label) for m in task.marks] == [
-                (e.start_char, e.end_char, e.label_) for e in doc.ents
-            ]
-            assert all(0 < m.probability <= 1 for m in task.marks)
-            seen += len(task.marks)
-        assert seen
-    nlp = tiny_pipeline("vsl_tagger")
-    for task in suggest(nlp, raw, SuggestSettings(n=50)):
-        assert [m.label for m in task.marks] == [t.tag_ for t in nlp(task.text)]
-        assert [(m.start, m.end) for m in task.marks] == task.tokens
-    nlp = tiny_pipeline("ssvae_textcat")
-    for task in suggest(nlp, raw, SuggestSettings(n=50)):
-        assert task.cats == pytest.approx(nlp(task.text).cats, abs=1e-5)
-        assert not task.marks
 
 
 def test_only_components_before_the_chosen_one_run(raw, tiny_pipeline):
@@ -156,13 +132,3 @@ def test_memory_holds_the_pool_alone(tmp_path, tiny_pipeline):
 def test_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         SuggestSettings(**settings)
-
-
-def test_a_text_that_the_tokenizer_refuses(tmp_path, tiny_pipeline):
-    nlp = tiny_pipeline("vsl_tagger")
-    nlp.max_length = 10
-    path = tmp_path / "raw.txt"
-    path.write_text("short\nmuch too long\n", encoding="utf8")
-    with pytest.raises(ValueError, match=r"raw.txt, line 2: the text must suit the tokenizer"):
-        suggest(nlp, path)
-    assert isinstance(nlp.make_doc("short"), Doc)

@@ -103,6 +103,12 @@ def trained(make_pipeline):
 
 
 @pytest.fixture(scope="session")
+def vsl(make_pipeline):
+    """A pipeline with a `vsl_ner`."""
+    return make_pipeline("vsl_ner")
+
+
+@pytest.fixture(scope="session")
 def ruler(tmp_path_factory):
     """A pipeline without weights: entities and tags by rules."""
     nlp = spacy.blank("en")

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,10 @@ def start_process(tmp_path):
     """Start a command in a process of its own; its output goes to a file."""
     running = []
 
-    def start(*args):
+    def start(*args, largest_file=None):
         command = [sys.executable, "-m", "spacy", "semivae", *map(str, args)]
+        if largest_file:  # a real end of the room on a disk
+            command = ["prlimit", f"--fsize={largest_file}", *command]
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
         with (tmp_path / "log.txt").open("ab") as log:
             running.append(subprocess.Popen(command, stdout=log, stderr=log, env=env))
@@ -92,6 +95,27 @@ def test_a_signal_ends_a_run_that_goes_on_later(number, semivae, tiny, start_pro
     assert 0 < step < 200
     log = " ".join((tmp_path / "log.txt").read_text(encoding="utf8").split())
     assert f"Interrupted; saved pipeline to {cut}" in log
+    code, output = semivae(*args, "--output", cut, "--resume")
+    assert code == 0, output
+    assert f"Resumed at step {step}" in output
+    assert semivae(*args, "--output", whole)[0] == 0
+    assert files(cut / "model-last") == files(whole / "model-last")
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
+def test_no_room_for_a_checkpoint(semivae, tiny, start_process, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    args = tiny(**STEPS, **EVERY)
+    process = start_process(*args, "--output", cut)
+    wait_for(process, partial(has_gone_on, cut, 2))
+    process.send_signal(signal.SIGTERM)
+    process.wait(SECONDS)
+    step, held = last_step(cut), files(cut / "checkpoints")
+    process = start_process(*args, "--output", cut, "--resume", largest_file=20_000)
+    assert process.wait(SECONDS) == 1
+    log = " ".join((tmp_path / "log.txt").read_text(encoding="utf8").split())
+    assert "File too large" in log
+    assert files(cut / "checkpoints") == held
     code, output = semivae(*args, "--output", cut, "--resume")
     assert code == 0, output
     assert f"Resumed at step {step}" in output

@@ -1,4 +1,4 @@
-"""`suggest`, its tools' answers, `import`, and `bootstrap`, as commands."""
+"""`semivae suggest`, and the way of what it wrote through a tool and `import`."""
 
 import pytest
 import spacy
@@ -57,22 +57,3 @@ def test_errors_are_messages(semivae, model, raw, tmp_path):
     code, output = semivae("suggest", model, raw, "-o", tasks, "--format", "x")
     assert "must be one of prodigy, doccano, labelstudio, argilla" in output
     assert not tasks.exists()
-    tasks.write_text('{"text": 1}\n')
-    code, output = semivae("import", tasks, tmp_path / "o.spacy", "--format", "prodigy")
-    assert code == 1
-    assert 'line 1: "text" must be a string' in output
-
-
-def test_bootstrap(semivae, raw, tmp_path):
-    words, out = tmp_path / "words.txt", tmp_path / "out.spacy"
-    words.write_text("ann\nBob\n")
-    options = ["--label", "PER", "--ignore-case", "--rest", tmp_path / "rest.jsonl"]
-    code, output = semivae("bootstrap", words, raw, out, *options)
-    assert code == 0
-    assert "2 of 3 texts have an entity" in output
-    assert [r["tokens"] for r in srsly.read_jsonl(tmp_path / "rest.jsonl")] == [
-        ["no", "names", "here"]
-    ]
-    code, output = semivae("bootstrap", words, raw, out)
-    assert code == 1
-    assert "a line must be a text, a TAB and its label" in output

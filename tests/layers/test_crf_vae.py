@@ -12,7 +12,7 @@ from thinc.api import Adam
 
 from spacy_semivae.architectures import generators
 from spacy_semivae.labels import SpanLabels
-from spacy_semivae.layers.crf_targets import get_lm, get_piece_targets
+from spacy_semivae.layers.crf_targets import get_lm
 from spacy_semivae.layers.crf_vae import (
     CRFBatch,
     crf_vae_model,
@@ -322,13 +322,3 @@ def test_init_errors(vocab):
         build([])
     with pytest.raises(ValueError, match="no weights yet"):
         build().predict([Doc(vocab, words=["a"])])
-
-
-def test_piece_targets_follow_the_attribute(docs, tiny_gpt2):
-    known = [doc for doc in docs if len(doc)]
-    model = build(known, generators.build_mf(width=6), tokenizer=tiny_gpt2, max_targets=4)
-    first = get_piece_targets(model)
-    assert get_piece_targets(model) is first
-    assert len(first.pieces) == 4
-    model.attrs["targets"] = [1, 2]
-    assert get_piece_targets(model).pieces == [1, 2]

@@ -2,7 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from spacy_semivae.modules.classes import enlarge, enlarge_linear, log_prior
+from spacy_semivae.modules.classes import (
+    UNBALANCED,
+    Balance,
+    enlarge,
+    enlarge_linear,
+    log_prior,
+)
 
 
 def test_new_entries_are_zero():
@@ -27,3 +33,10 @@ def test_a_prior_is_positive():
     torch.testing.assert_close(log_prior(prior).exp(), prior)
     with pytest.raises(ValueError, match="every entry of the prior must be positive"):
         log_prior(torch.tensor([1.0, 0.0]))
+
+
+def test_a_shift_is_added_to_every_score():
+    scores = torch.randn(2, 3, 4)
+    assert UNBALANCED.adjust(scores) is scores
+    shift = torch.arange(4.0)
+    assert torch.equal(Balance(shift=shift).adjust(scores), scores + shift)

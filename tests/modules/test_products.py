@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from spacy_semivae.modules import products
-from spacy_semivae.modules.products import FixedMatrix, product, takes_oneDNN
+from spacy_semivae.modules.products import (
+    FixedMatrix,
+    count_spare_rows,
+    fill_rows,
+    product,
+    takes_oneDNN,
+)
 
 
 @pytest.mark.parametrize("transposed", [True, False])
@@ -49,3 +55,17 @@ def test_other_operators_are_left_alone(error, monkeypatch):
 def test_what_oneDNN_takes():
     assert not takes_oneDNN(torch.zeros(1).double())
     assert not takes_oneDNN(torch.zeros(1, device="meta"))
+
+
+def test_batches_of_any_size_have_few_shapes():
+    sizes = set()
+    for rows in range(2000):
+        spare = count_spare_rows(torch.zeros(rows, 1))
+        assert 0 <= spare <= rows / 8
+        sizes.add(rows + spare)
+    if takes_oneDNN(torch.zeros(1)):
+        assert len(sizes) <= 17 + 8 * 7
+    X = torch.randn(5, 2)
+    assert fill_rows(X, 0) is X
+    assert fill_rows(X, 3).tolist() == [*X.tolist(), *([[0.0, 0.0]] * 3)]
+    assert not count_spare_rows(torch.zeros(1001, 1, device="meta"))

@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 
 from spacy_semivae.modules.conditional import VARIANTS
 from spacy_semivae.modules.gaussian import Gaussian
-from spacy_semivae.modules.ssvae import PRUNED, SSVAE
+from spacy_semivae.modules.ssvae import NO_GENERATOR, SSVAE
 from spacy_semivae.modules.text_words import END, UNKNOWN, Texts
 
 V, C, Z = 9, 3, 4
@@ -326,11 +326,11 @@ def test_prune_keeps_predictions(nI):
     assert torch.equal(fresh.classify(texts), before)
     assert (model.embedding is None) == (nI is not None)
     assert set(model(texts, torch.tensor(LABELS)).terms) == {"classification"}
-    with pytest.raises(ValueError, match=PRUNED):
+    with pytest.raises(ValueError, match=NO_GENERATOR):
         model.label_costs(texts)
-    with pytest.raises(ValueError, match=PRUNED):
+    with pytest.raises(ValueError, match=NO_GENERATOR):
         model.encode(texts, torch.ones(len(LENGTHS), C))
-    with pytest.raises(ValueError, match=PRUNED):
+    with pytest.raises(ValueError, match=NO_GENERATOR):
         model.write(torch.tensor([0]), torch.zeros(1, Z), strategy="greedy", max_length=3)
 
 

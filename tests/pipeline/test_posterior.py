@@ -182,3 +182,69 @@ def test_likely_spans_add_up_where_scores_are_sharp():
     starts = {i for i, tag in enumerate(path) if tag and scheme.names[tag][0] in "BU"}
     assert len(found) > 20
     assert sum(c.start in starts for c in found) > 0.9 * len(found)
+
+
+# Temperature and likelihood
+
+TEMPERATURES = [0.3, 1.0, 4.0]
+
+
+@pytest.mark.usefixtures("_chunks")
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("unit", TOKENS)
+def test_spans_are_exact_at_every_temperature(unit, temperature):
+    scheme, docs = SpanLabels(["A"]), TOKENS[unit]
+    tagging = make_tagging(docs, scheme.names, scheme.transitions(), spans=True)
+    plain = Posterior(tagging, spans=True)
+    posterior = plain.temper(temperature)
+    rows = [
+        [(i, j, 0) for i in range(len(doc)) for j in range(i + 1, len(doc) + 1)] for doc in docs
+    ]
+    scores, marginals = posterior.span_probabilities(rows), posterior.marginals()
+    candidates, entropies = posterior.candidates(0.02), posterior.entropies()
+    for i, (path, expected) in enumerate(zip(posterior.paths(), plain.paths())):
+        assert path.tolist() == expected.tolist()
+        if not docs[i]:
+            continue
+        P = {tags: p ** (1 / temperature) for tags, p in enumerate_doc(tagging, i).items()}
+        P = {tags: p / sum(P.values()) for tags, p in P.items()}
+        spans, outside = defaultdict(float), numpy.zeros(len(docs[i]))
+        for tags, p in P.items():
+            outside += p * numpy.array([t == "O" for t in token_tags(tags, docs[i], scheme.names)])
+            for start, end, _ in spans_of(tags, docs[i], scheme.names):
+                spans[start, end, 0] += p
+        numpy.testing.assert_allclose(scores[i], [spans[row] for row in rows[i]], atol=1e-5)
+        numpy.testing.assert_allclose(marginals[i][:, 0], outside, atol=1e-5)
+        likely = sorted(row for row, p in spans.items() if p > 0.02)
+        assert [(c.start, c.end, c.label) for c in candidates[i]] == likely
+        assert entropies[i] == pytest.approx(-sum(p * numpy.log(p) for p in P.values()), abs=1e-4)
+
+
+@pytest.mark.usefixtures("_chunks")
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("unit", TOKENS)
+def test_the_likelihood_of_annotation(unit, temperature):
+    scheme, docs = SpanLabels(["A"]), TOKENS[unit]
+    tagging = make_tagging(docs, scheme.names, scheme.transitions(), spans=True)
+    posterior = Posterior(tagging, spans=True, temperature=temperature)
+    best = posterior.paths()
+    for known in ("all", "none", "first"):
+        gold = [path.copy() for path in best]
+        for ids in gold:
+            ids[{"all": len(ids), "none": 0, "first": 1}[known] :] = -1
+        found = posterior.log_likelihoods(numpy.concatenate(gold))
+        assert found.shape == (len(docs),)
+        for i, ids in enumerate(gold):
+            if not docs[i]:
+                assert found[i] == 0
+                continue
+            P = {tags: p ** (1 / temperature) for tags, p in enumerate_doc(tagging, i).items()}
+            names = [scheme.names[tag] if tag >= 0 else None for tag in ids]
+            agree = sum(
+                p
+                for tags, p in P.items()
+                if all(
+                    n in (None, t) for n, t in zip(names, token_tags(tags, docs[i], scheme.names))
+                )
+            )
+            assert found[i] == pytest.approx(numpy.log(agree / sum(P.values())), abs=1e-4)

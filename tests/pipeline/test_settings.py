@@ -299,7 +299,29 @@ def check_model(factory, make_nlp, gold, raw):
         assert head.in_features == width
 
 
+def check_class_weights(factory, make_nlp, gold, raw):
+    key = f"{factory}_{'classification' if factory == 'ssvae_textcat' else 'supervised'}"
+    losses = []
+    for weight in (1.0, 3.0):
+        weights = dict.fromkeys(make_nlp(factory).get_pipe(factory).labels, weight)
+        weights |= {"O": weight} if factory.endswith("ner") else {}
+        nlp = make_nlp(factory, class_weights=weights)
+        losses.append(first_losses(nlp, factory, gold, raw)[key])
+    assert losses[1] == pytest.approx(3 * losses[0], rel=1e-4)
+
+
+def check_logit_adjustment(factory, make_nlp, gold, raw):
+    for tau in (0.0, 0.7):
+        pipe = make_nlp(factory, logit_adjustment=tau).get_pipe(factory)
+        shift = pipe.make_batch(gold(make_nlp(factory))).balance.shift
+        assert (shift is not None) == (tau > 0)
+        if tau:
+            assert numpy.exp(shift / tau).sum() == pytest.approx(1.0)
+
+
 CHECKS = {
+    "class_weights": check_class_weights,
+    "logit_adjustment": check_logit_adjustment,
     "attr": check_attr,
     "max_grad_norm": check_max_grad_norm,
     "overwrite": check_overwrite,

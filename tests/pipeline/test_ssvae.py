@@ -158,7 +158,7 @@ def test_the_classifier_alone(make_nlp, gold, raw):
     losses = nlp.update([*gold(nlp), *raw(nlp)], losses={})
     assert set(losses) == {NAME, f"{NAME}_classification"}
     assert "cats_discrimination" not in nlp.evaluate(gold(nlp))
-    with pytest.raises(ValueError, match="pruned of its generator"):
+    with pytest.raises(ValueError, match="decoder = null"):
         nlp.get_pipe(NAME).generate()
 
 
@@ -320,7 +320,7 @@ def test_generate_from_latents(trained, gold):
     pipe.prune()
     docs = [nlp("Ann")]
     for call in (pipe.generate, lambda: pipe.label_costs(docs), lambda: pipe.encode(docs)):
-        with pytest.raises(ValueError, match="pruned of its generator"):
+        with pytest.raises(ValueError, match="has no generator"):
             call()
 
 

@@ -20,6 +20,7 @@ from spacy_semivae.training.resume import (
 )
 from spacy_semivae.training.run import train_nlp
 from spacy_semivae.training.schema import resolve_semivae
+from spacy_semivae.training.snapshots import MANIFEST, save_snapshot
 
 STEPS = {"training__max_steps": 11, "training__eval_frequency": 4, "training__patience": 0}
 MIXED = {"training__batcher__size": 3, "semivae__batcher__size": 9}  # epochs of 7 batches
@@ -206,6 +207,35 @@ def test_other_corpora_are_refused(load_tiny, tmp_path):
     other = load_tiny(semivae__checkpoint_every=1, **{**STEPS, "corpora__train__limit": 19})
     with pytest.raises(ValueError, match="labelled corpus is not the one of the checkpoint"):
         train(other, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: {},
+        lambda state: [],
+        lambda state: {**state, "progress": {**state["progress"], "step": "many"}},
+        lambda state: {**state, "progress": [1, 2]},
+        lambda state: {**state, "labeled": None},
+        lambda state: {**state, "unlabeled": {"epoch": b""}},
+        lambda state: {**state, "random": {**state["random"], "torch": b"123"}},
+        lambda state: {**state, "random": {**state["random"], "numpy": ["none", [], 0, 0, 0.0]}},
+        lambda state: {**state, "random": {**state["random"], "random": [9, [1], None]}},
+    ],
+)
+def test_a_state_of_something_else(load_tiny, tmp_path, change):
+    config = load_tiny(**STEPS)
+    train(config, tmp_path)
+    path = read_checkpoint(tmp_path)[0].path
+
+    def write(folder):
+        shutil.copytree(path, folder, dirs_exist_ok=True)
+        (folder / MANIFEST).unlink()
+        srsly.write_msgpack(folder / STATE, change(srsly.read_msgpack(path / STATE)))
+
+    save_snapshot(tmp_path / FOLDER, 12, write, keep=9)
+    with pytest.raises(ValueError, match=r"step-00000012.* cannot be loaded"):
+        train(config, tmp_path, resume=True)
 
 
 def test_changes_of_a_config_are_named(load_tiny):

@@ -5,19 +5,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import spacy
-from thinc.api import Model
 
-from spacy_semivae.annotate.annotator import Annotator, forget
-from spacy_semivae.annotate.engines import WorkerDied, run_here
-from spacy_semivae.annotate.output import find_output
-from spacy_semivae.annotate.run import AnnotateSettings, make_job
-from spacy_semivae.annotate.shards import cut_shards
-from spacy_semivae.layers.cache import VectorCache
-from spacy_semivae.training.raw_text import raise_error, read_records
+from spacy_semivae.annotate.engines import WorkerDied
 
 SETTINGS = {"shard_size": 9, "batch_size": 4}
 
@@ -29,64 +21,6 @@ def test_one_and_two_processes(trained, many, run, read, contents, tmp_path):
     assert len(expected) == 7
     assert contents(tmp_path / "b" / "out") == expected
     assert len(read(tmp_path / "a" / "out")) == 40
-
-
-@pytest.mark.parametrize("order", [[3, 1], [4], [0, 0, 2]])
-def test_a_shard_does_not_depend_on_those_before(trained, many, run, contents, tmp_path, order):
-    out = tmp_path / "out"
-    run(trained, many, out, **SETTINGS)
-    expected = contents(out)
-    job = make_job(trained, [many], find_output(out, None), AnnotateSettings(batch_size=4))
-    shards = list(cut_shards(read_records([many], on_error=raise_error), 9))
-    for number in order:
-        (out / f"shard-00000{number}.jsonl").unlink(missing_ok=True)
-    assert [done.number for done in run_here(job, [shards[i] for i in order], print)] == order
-    assert contents(out) == expected
-
-
-def test_no_number_is_taken_from_a_shard_before(trained, many, tmp_path):
-    job = make_job(trained, [many], find_output(tmp_path, "spacy"), AnnotateSettings())
-    annotator, path = Annotator(job), tmp_path / "shard-000000.spacy"
-    shard = next(cut_shards(read_records([many], on_error=raise_error), 9))
-    annotator.run(shard)
-    expected = path.read_bytes()
-    model = annotator.nlp.get_pipe("crf_vae_ner").model
-    kept = [node.attrs["spellings"] for node in model.walk() if "spellings" in node.attrs]
-    assert kept[0].states.values.abs().sum() > 0
-    kept[0].states.values.mul_(-100)  # who takes it predicts something else
-    annotator.run(shard)
-    assert path.read_bytes() == expected
-
-
-def test_vectors_of_texts_are_not_kept():
-    node = Model("encoder", lambda model, X, is_train: (X, lambda dY: dY))
-    node.attrs["cache"] = VectorCache(limit_mb=10)
-    forget(SimpleNamespace(pipeline=[("a", SimpleNamespace(model=node)), ("b", None)]))
-    assert node.attrs["cache"].limit == 0
-
-
-def test_predictions_are_those_of_the_pipeline(trained, many, run, read, tmp_path):
-    run(trained, many, tmp_path / "out", **SETTINGS)
-    nlp = spacy.load(trained)
-    rows = read(tmp_path / "out")
-    for row, doc in zip(rows, nlp.pipe([row["text"] for row in rows], batch_size=3), strict=True):
-        assert row["tag"] == [token.tag_ for token in doc]
-        assert [(e["start"], e["end"], e["label"]) for e in row["entities"]] == [
-            (ent.start_char, ent.end_char, ent.label_) for ent in doc.ents
-        ]
-        assert row["cats"] == pytest.approx(doc.cats, abs=1e-5)
-
-
-def test_the_vocabulary_does_not_grow(ruler, corpus, tmp_path):
-    path = corpus("raw.txt", [f"word{i} other{i}" for i in range(50)])
-    output, settings = find_output(tmp_path / "out", None), AnnotateSettings(batch_size=5)
-    annotator = Annotator(make_job(ruler, [path], output, settings))
-    (tmp_path / "out").mkdir()
-    vocab = annotator.nlp.vocab
-    before = len(list(vocab)), len(vocab.strings)
-    for shard in cut_shards(read_records([path], on_error=raise_error), 25):
-        assert annotator.run(shard).docs == 25
-    assert (len(list(vocab)), len(vocab.strings)) == before
 
 
 def test_a_killed_process(ruler, many, killer, run, contents, tmp_path):

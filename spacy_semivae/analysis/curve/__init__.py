@@ -1,0 +1,1 @@
+"""Learning curves: what labels and raw text add, each point trained with and without raw text."""

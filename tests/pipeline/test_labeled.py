@@ -1,0 +1,65 @@
+"""Labels of a component: collected, added before and after there is a model, loaded."""
+
+import pytest
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.vocab import Vocab
+from thinc.api import Linear
+
+from spacy_semivae.labels import TokenLabels
+from spacy_semivae.pipeline.labeled import LabeledPipe
+
+
+class Pipe(LabeledPipe):
+    """A component of labels and a model without weights."""
+
+    def __init__(self, labels=()):
+        self.vocab, self.name, self.model, self.sizes = Vocab(), "pipe", Linear(nI=2), []
+        self.model.attrs["resize_output"] = lambda model, n: model.set_dim("nO", n, force=True)
+        self.start_labels(TokenLabels("tag"))
+        for label in labels:
+            self.add_label(label)
+
+    def after_resize(self):
+        self.sizes.append(self.model.get_dim("nO"))
+
+
+def test_labels_keep_their_order():
+    pipe = Pipe(["B", "A"])
+    assert (pipe.add_label("B"), pipe.add_label("C")) == (0, 1)
+    assert pipe.labels == ("B", "A", "C") == tuple(pipe.label_data) == tuple(pipe.scheme.names)
+    assert "C" in pipe.vocab.strings
+    assert not pipe.sizes  # there was nothing to resize
+
+
+def test_a_model_grows_with_its_labels():
+    pipe = Pipe(["A"])
+    pipe.model.set_dim("nO", 1)
+    assert (pipe.add_label("B"), pipe.add_label("A"), pipe.add_label("C")) == (1, 0, 1)
+    assert pipe.sizes == [2, 3]
+
+
+def test_labels_are_collected_but_not_yet_added():
+    pipe, vocab = Pipe(), Vocab()
+    docs = [Doc(vocab, ["a", "b"], tags=["Y", "X"]), Doc(vocab, ["a"]), Doc(vocab)]
+    examples = [Example(Doc(vocab, [t.text for t in doc]), doc) for doc in docs]
+    assert pipe.collect_labels(iter(examples)) == ["X", "Y"]
+    assert pipe.labels == ()
+    with pytest.raises(ValueError, match="'pipe' needs labels, but none of 3 Docs is annotated"):
+        pipe.check_labels(3)
+
+
+def test_loaded_labels_take_the_place_of_others():
+    pipe = Pipe(["A", "B", "C"])
+    pipe.cfg = {"labels": ["C", "D"]}
+    pipe.after_load()
+    assert pipe.scheme.names == ["C", "D"]
+    assert pipe.add_label("A") == 1
+    assert pipe.scheme.names == ["C", "D", "A"]
+
+
+def test_labels_and_classes_must_agree():
+    pipe = Pipe(["A", "B"])
+    pipe.model.set_dim("nO", 3)
+    with pytest.raises(ValueError, match=r"\['A', 'B'\] are 2 classes, but the model has 3"):
+        pipe.after_load()
