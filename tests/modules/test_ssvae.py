@@ -1,6 +1,7 @@
 """The SSVAE's terms against loops over single texts and labels without any batching."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -326,11 +327,11 @@ def test_prune_keeps_predictions(nI):
     assert torch.equal(fresh.classify(texts), before)
     assert (model.embedding is None) == (nI is not None)
     assert set(model(texts, torch.tensor(LABELS)).terms) == {"classification"}
-    with pytest.raises(ValueError, match=NO_GENERATOR):
+    with pytest.raises(ValueError, match=re.escape(NO_GENERATOR)):
         model.label_costs(texts)
-    with pytest.raises(ValueError, match=NO_GENERATOR):
+    with pytest.raises(ValueError, match=re.escape(NO_GENERATOR)):
         model.encode(texts, torch.ones(len(LENGTHS), C))
-    with pytest.raises(ValueError, match=NO_GENERATOR):
+    with pytest.raises(ValueError, match=re.escape(NO_GENERATOR)):
         model.write(torch.tensor([0]), torch.zeros(1, Z), strategy="greedy", max_length=3)
 
 

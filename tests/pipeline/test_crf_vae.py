@@ -1,4 +1,4 @@
-"""Both CRF-VAE components: learning, terms, rejected spans, probabilities."""
+"""Both CRF-VAE components: learning, terms, the prior, the entropy."""
 
 import numpy
 import pytest
@@ -8,7 +8,6 @@ from spacy.training import Example
 FACTORIES = ("crf_vae_tagger", "crf_vae_ner")
 GENERATORS = ("factored", "mf", "mt", "mf_lm", "mt_lm", "mt_lm_poe", "mt_lm_residual")
 WORDS = ["Ann", "saw", "Bob", "Lee", "in", "Rome", "!"]
-TEXTS = ["Ann saw Bob Lee", "", "We like New York City .", " ", "Rome"]
 
 
 # Learning
@@ -99,7 +98,7 @@ def test_the_prior_of_the_model(make_nlp):
     assert pipe.model.shims[0].module.log_prior.exp().sum() == pytest.approx(1.0)
 
 
-# Probabilities
+# Entropy
 
 
 @pytest.mark.parametrize("factory", FACTORIES)

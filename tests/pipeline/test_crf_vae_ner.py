@@ -5,8 +5,6 @@ import pytest
 from spacy.tokens import Doc, DocBin, Span
 from thinc.api import SGD
 
-FACTORIES = ("crf_vae_tagger", "crf_vae_ner")
-GENERATORS = ("factored", "mf", "mt", "mf_lm", "mt_lm", "mt_lm_poe", "mt_lm_residual")
 WORDS = ["Ann", "saw", "Bob", "Lee", "in", "Rome", "!"]
 TEXTS = ["Ann saw Bob Lee", "", "We like New York City .", " ", "Rome"]
 
