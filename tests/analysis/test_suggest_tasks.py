@@ -34,16 +34,6 @@ def test_entities(factory, make, tiny_pipeline):
     assert seen
 
 
-def test_entities_of_others_are_not_shown(make, tiny_pipeline):
-    nlp = tiny_pipeline("crf_vae_ner")
-    nlp.get_pipe("crf_vae_ner").overwrite = False
-    doc = nlp.make_doc("zebras")
-    doc.set_ents([doc.char_span(0, 6, label="ANIMAL")])
-    (task,) = make_tasks(nlp.get_pipe("crf_vae_ner"), [doc], [{}])
-    assert [ent.label_ for ent in doc.ents] == ["ANIMAL"]
-    assert not task.marks
-
-
 def test_tags_of_all_tokens_but_spaces(make, tiny_pipeline):
     nlp = tiny_pipeline("vsl_tagger")
     for task in make(nlp):

@@ -62,7 +62,6 @@ def test_vectors_in_the_words_of_a_config_or_a_model(semivae, tmp_path, raw):
         (["--normalize", "digit"], "digit"),
         (["--min-count", "99"], "must occur 99 times"),
         (["--dims", "3"], "--dims"),
-        (["--nlp.lang", "de"], "only a config can be overridden"),
         (["--model", "no_such_model"], "no_such_model"),
     ],
 )

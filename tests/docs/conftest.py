@@ -6,6 +6,7 @@ short run has few texts and takes few steps.
 """
 
 import gzip
+import importlib
 import os
 import re
 import shlex
@@ -13,7 +14,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from unittest import SkipTest
 
 import pytest
@@ -94,6 +94,7 @@ class Shell:
         )
         if done.returncode:
             raise AssertionError(f"{line}\n{done.stdout}{done.stderr}")
+        importlib.invalidate_caches()  # it may have installed something
 
 
 def check_config(example):
@@ -185,11 +186,13 @@ def trained(tmp_path_factory):
     return folder / "training"
 
 
-@pytest.fixture
-def pages(request, tmp_path, monkeypatch):
+class Pages:
     """Parses pages, and runs them in a temporary folder."""
 
-    def parse(path, *, short=True):
+    def __init__(self, request, tmp_path, monkeypatch):
+        self.request, self.tmp_path, self.monkeypatch = request, tmp_path, monkeypatch
+
+    def parse(self, path, *, short=True):
         parsers = [
             SkipParser(),
             PythonCodeBlockParser(),
@@ -197,35 +200,45 @@ def pages(request, tmp_path, monkeypatch):
             CodeBlockParser("ini", check_config),
         ]
         document = sybil.Sybil(parsers).parse(Path(path))
-        document.namespace["short"] = short
+        document.namespace.update(short=short, __name__="__main__")
         return document
 
-    def run(path, *, short=True):
-        prepare(Path(path).name, short)
+    def run(self, path, *, short=True):
+        """Run a page; give the reasons of the blocks that were left out."""
+        self.make_project(Path(path).name, short=short)
+        if short:
+            self.shorten_train()
         left_out = []
-        for example in parse(path, short=short).examples():
+        for example in self.parse(path, short=short).examples():
             try:
                 example.evaluate()
             except SkipTest as reason:
                 left_out.append(str(reason))
         return left_out
 
-    def prepare(name, short):
-        folder = tmp_path / "project"
-        make_folder(folder, short=short)
+    def make_project(self, name, *, short):
+        project, site = self.tmp_path / "project", str(self.tmp_path / "site")
+        make_folder(project, short=short)
         if name == "tutorial.md":
-            write_real_corpora(folder / "assets")
+            write_real_corpora(project / "assets")
         if name in TRAINED:
-            shutil.copytree(request.getfixturevalue("trained"), folder / "training")
-        monkeypatch.chdir(folder)
-        monkeypatch.setenv("PIP_NO_INDEX", "1")
-        monkeypatch.setenv("PIP_TARGET", str(tmp_path / "site"))  # where wheels are installed
-        monkeypatch.syspath_prepend(str(tmp_path / "site"))
-        if short:
-            train = spacy_semivae.train
-            cut = {"max_steps": STEPS, "eval_frequency": STEPS}
-            shorter = lambda *args, **kwargs: train(*args, **{**kwargs, **cut})  # noqa: E731
-            monkeypatch.setattr(spacy_semivae, "train", shorter, raising=False)
+            shutil.copytree(self.request.getfixturevalue("trained"), project / "training")
+        self.monkeypatch.chdir(project)
+        self.monkeypatch.setenv("PIP_NO_INDEX", "1")
+        self.monkeypatch.setenv("PIP_TARGET", site)  # where wheels are installed
+        self.monkeypatch.syspath_prepend(site)
 
+    def shorten_train(self):
+        train, cut = spacy_semivae.train, {"max_steps": STEPS, "eval_frequency": STEPS}
+
+        def shorter(*args, **kwargs):
+            return train(*args, **{**kwargs, **cut})
+
+        self.monkeypatch.setattr(spacy_semivae, "train", shorter, raising=False)
+
+
+@pytest.fixture
+def pages(request, tmp_path, monkeypatch):
+    """Runs pages on the CPU."""
     spacy.require_cpu()
-    return SimpleNamespace(parse=parse, run=run)
+    return Pages(request, tmp_path, monkeypatch)

@@ -67,7 +67,7 @@ def test_unmarked_blocks_are_found(pages, tmp_path, text, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("```python\nassert 1 == 2\n```\n", ""),
+        ("```python\nraise ValueError('of the page')\n```\n", "of the page"),
         ("```bash\nfalse\n```\n", "false"),
         ("```bash\npython -m spacy semivae train nothing.cfg\n```\n", "nothing.cfg"),
         ("```ini\n[training]\ndropuot = 0.1\n```\n", "dropuot"),

@@ -1,4 +1,4 @@
-"""What the generator of a CRF-VAE tells apart: words or pieces, counted, limited, made anew."""
+"""The word pieces that the generator of a CRF-VAE tells apart: counted, limited, made anew."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -10,7 +10,6 @@ from thinc.api import Model
 from spacy_semivae.layers.crf_targets import (
     choose_targets,
     count_pieces,
-    encode_words,
     get_lm,
     get_piece_targets,
     set_piece_targets,
@@ -23,11 +22,11 @@ from spacy_semivae.layers.language_model import get_vocabulary
 def build(tiny_gpt2):
     """Make a model that has only what targets need."""
 
-    def make(*, pieces=True, max_targets=100):
+    def make(*, max_targets=100):
         attrs = {"targets": [], "target_words": None, "target_counts": None, "normalize": []}
         attrs |= {"static": False, "use_vectors": True, "max_targets": max_targets}
         attrs |= {"pieces": {}, "vocabulary": None, "name": tiny_gpt2}
-        shim = SimpleNamespace(cfg={"pieces": pieces})
+        shim = SimpleNamespace(cfg={"pieces": True})
         return Model("any", lambda model, X, is_train: (X, None), attrs=attrs, shims=[shim])
 
     return make
@@ -63,17 +62,3 @@ def test_words_are_counted_in_their_pieces(build, vocab):
     expected = Counter(found.ids[found.lengths[0] :].tolist())  # each after a space
     assert sum(model.attrs["target_counts"]) == sum(expected.values())
     assert set(model.attrs["targets"]) == {piece for piece, n in expected.items() if n > 1}
-
-
-def test_what_is_predicted_at_each_unit(build, vocab):
-    model, docs = build(), [Doc(vocab, words=["Ann", "saw"]), Doc(vocab)]
-    choose_targets(model, Counter({"Ann": 2}), vocab)
-    pieces = get_vocabulary(model).encode(docs)
-    known = {piece: i + 1 for i, piece in enumerate(model.attrs["targets"])}
-    found = encode_words(model, docs, pieces).tolist()
-    assert found == [known.get(piece, 0) for piece in pieces.ids.tolist()]
-    assert any(found)
-    model = build(pieces=False)
-    choose_targets(model, Counter({"ann": 2, "saw": 1}), vocab)
-    assert not model.attrs["pieces"]
-    assert encode_words(model, docs, None).tolist() == [1, 0]

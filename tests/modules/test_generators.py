@@ -2,11 +2,12 @@
 
 import math
 
+import catalogue
 import pytest
 import torch
 from torch.func import functional_call
 
-from spacy_semivae.modules.generators import GENERATORS, build_generator
+from spacy_semivae.modules.generators import GENERATORS, build_generator, extensions
 from spacy_semivae.modules.transformer import sinusoids
 
 C, V, D, S, HEADS = 3, 7, 4, 5, 2
@@ -321,3 +322,16 @@ def test_wrong_settings():
         make("mx")
     with pytest.raises(ValueError, match="divide the width 4, but got 3"):
         make("mt", heads=3)
+
+
+def test_a_registered_generator_is_built_with_its_own_settings(monkeypatch):
+    with pytest.raises(ValueError, match=r"A generator is one of .*, but got 'own'"):
+        build_generator("own", nO=C, nV=V)
+    monkeypatch.setitem(catalogue.REGISTRY, (*extensions.namespace, "own"), lambda **given: given)
+    given = build_generator("own", nO=C, nV=V, taste="sour")
+    assert given == {"nO": C, "nV": V, "nS": None, "taste": "sour"}
+
+
+def test_a_registered_generator_does_not_replace_ours(monkeypatch):
+    monkeypatch.setitem(catalogue.REGISTRY, (*extensions.namespace, "mf"), lambda **given: None)
+    assert build_generator("mf", nO=C, nV=V, width=D).nV == V

@@ -1,8 +1,5 @@
-"""Labels of a component: collected, added before and after there is a model, loaded."""
+"""Labels of a component: added before and after there is a model, loaded."""
 
-import pytest
-from spacy.tokens import Doc
-from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Linear
 
@@ -39,16 +36,6 @@ def test_a_model_grows_with_its_labels():
     assert pipe.sizes == [2, 3]
 
 
-def test_labels_are_collected_but_not_yet_added():
-    pipe, vocab = Pipe(), Vocab()
-    docs = [Doc(vocab, ["a", "b"], tags=["Y", "X"]), Doc(vocab, ["a"]), Doc(vocab)]
-    examples = [Example(Doc(vocab, [t.text for t in doc]), doc) for doc in docs]
-    assert pipe.collect_labels(iter(examples)) == ["X", "Y"]
-    assert pipe.labels == ()
-    with pytest.raises(ValueError, match="'pipe' needs labels, but none of 3 Docs is annotated"):
-        pipe.check_labels(3)
-
-
 def test_loaded_labels_take_the_place_of_others():
     pipe = Pipe(["A", "B", "C"])
     pipe.cfg = {"labels": ["C", "D"]}
@@ -56,10 +43,3 @@ def test_loaded_labels_take_the_place_of_others():
     assert pipe.scheme.names == ["C", "D"]
     assert pipe.add_label("A") == 1
     assert pipe.scheme.names == ["C", "D", "A"]
-
-
-def test_labels_and_classes_must_agree():
-    pipe = Pipe(["A", "B"])
-    pipe.model.set_dim("nO", 3)
-    with pytest.raises(ValueError, match=r"\['A', 'B'\] are 2 classes, but the model has 3"):
-        pipe.after_load()

@@ -8,7 +8,7 @@ import spacy
 import srsly
 
 from spacy_semivae.training import raw_errors as module
-from spacy_semivae.training.raw_errors import RawTextError, StreamRejects, raise_error
+from spacy_semivae.training.raw_errors import RawTextError, StreamRejects
 from spacy_semivae.training.unlabeled import UnlabeledCorpus
 
 
@@ -54,12 +54,6 @@ def test_skip_without_rejects_counts_and_does_not_flood_the_log(
     assert len(caplog.records) == module.MAX_LOGGED_REJECTS
     assert corpus.rejected == 25
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_errors_name_the_line_or_the_whole_file():
-    with pytest.raises(RawTextError, match=r"^a\.txt, line 3: must be b, got 'c'$"):
-        raise_error(RawTextError(Path("a.txt"), 3, "must be b", "c"))
-    assert str(RawTextError(Path("a.txt"), 0, "must be b", None)) == "a.txt: must be b, got None"
 
 
 def test_rejects_of_a_stream_go_back_to_an_earlier_state(tmp_path):

@@ -1,11 +1,10 @@
-"""What is saved when: pipelines at evaluations, checkpoints between steps, the end of a run."""
+"""Checkpoints between steps and at the end of a run, the last good state, runs without a folder."""
 
 from types import SimpleNamespace
 
-import numpy
 import pytest
 import spacy
-from thinc.api import Config, Linear
+from thinc.api import Config
 
 from spacy_semivae.training import saver as module
 from spacy_semivae.training.saver import Saver
@@ -22,7 +21,7 @@ def make(tmp_path, monkeypatch):
     def save(session, output, config, *, keep):
         save_snapshot(output / module.FOLDER, session.progress.step, lambda path: None, keep=keep)
 
-    def make(every=2, output=tmp_path, **T):
+    def make(every=2, output=tmp_path):
         aligned = []
         session = SimpleNamespace(
             nlp=spacy.blank("en"),
@@ -32,7 +31,7 @@ def make(tmp_path, monkeypatch):
             aligned=aligned,
         )
         settings = SimpleNamespace(checkpoint_every=every, keep_checkpoints=2)
-        return Saver(session, {**SETTINGS, **T}, output, settings, Config())
+        return Saver(session, SETTINGS, output, settings, Config())
 
     monkeypatch.setattr(module, "save_checkpoint", save)
     return make
@@ -66,28 +65,6 @@ def test_nothing_more_is_saved_at_the_end(make, tmp_path, every, whole, n):
     saver.finish()
     assert names(tmp_path / module.FOLDER) == before
     assert (tmp_path / "model-last").exists()
-
-
-def test_the_best_pipeline_stays(make, tmp_path):
-    saver = make()
-    for is_best, score in ((True, 0.75), (False, 0.5)):
-        saver.save_pipelines({**INFO, "other_scores": {"tag_acc": score}}, is_best=is_best)
-    found = [spacy.load(tmp_path / f"model-{name}").meta for name in ("best", "last")]
-    assert [meta["performance"]["tag_acc"] for meta in found] == [0.75, 0.5]
-
-
-def test_averages_are_what_the_callback_gets(make):
-    model, written = Linear(1, 1).initialize(), []
-
-    def keep(nlp):
-        written.append(model.get_param("W").item())
-        return nlp
-
-    saver = make(before_to_disk=keep)
-    saver.session.nlp.add_pipe("tagger").model = model
-    saver.session.optimizer.averages = {(model.id, "W"): numpy.full((1, 1), 7.0, dtype="f")}
-    saver.save_pipelines(INFO, is_best=False)
-    assert written == [7.0] != [model.get_param("W").item()]
 
 
 def test_the_last_good_state(make, tmp_path):
