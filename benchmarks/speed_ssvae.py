@@ -192,13 +192,13 @@ def measure_memory(sizes: Sizes, docs: list[Doc], device: str) -> Iterator[Row]:
         yield row | ({} if name == "chunked" else judge(MEMORY_BAR, ratio >= MEMORY_BAR))
 
 
-def one_block(X: Tensor, W: Tensor, targets: Tensor) -> Tensor:
+def one_block(X: Tensor, W: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Sum over the vocabulary in the package's way, but for all words of the batch at once."""
-    return cross_entropy(X, W, targets, rows=len(X))
+    return cross_entropy(X, W, targets, rows=2 * len(X), weights=weights)
 
 
-def pytorch(X: Tensor, W: Tensor, targets: Tensor) -> Tensor:
-    """Sum over the vocabulary as PyTorch does."""
+def pytorch(X: Tensor, W: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Sum over the vocabulary as PyTorch does, which the weights do not help."""
     return torch.nn.functional.cross_entropy(X @ W.T, targets, reduction="none")
 
 
