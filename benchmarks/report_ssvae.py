@@ -59,5 +59,12 @@ def make_rows(rows: list[dict[str, Any]]) -> str:
     """Make a table of rows; columns are the keys of all."""
     names = [n for n in dict.fromkeys(key for row in rows for key in row) if n != "device"]
     lines = [f"| {' | '.join(n.replace('_', ' ') for n in names)} |", f"|{'--:|' * len(names)}"]
-    lines += [f"| {' | '.join(str(row.get(name, '-')) for name in names)} |" for row in rows]
+    lines += [f"| {' | '.join(show(row.get(name, '-')) for name in names)} |" for row in rows]
     return "\n".join(lines)
+
+
+def show(value: Any) -> str:
+    """Format a cell."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
