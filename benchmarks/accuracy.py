@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,15 @@ def change(config: Config, settings: dict[str, Any]) -> Config:
     return config
 
 
+def read_settings(values: Sequence[str]) -> dict[str, Any]:
+    """Read what --set is given.
+
+    values (Sequence[str]): setting=value, the value as JSON.
+    RETURNS (dict): Values by dotted name.
+    """
+    return {key: srsly.json_loads(value) for key, value in (s.split("=", 1) for s in values)}
+
+
 def run_stock(row: Row, seed: int, output: Path, log: Any) -> dict[str, Any]:
     """Train spaCy's own component with spaCy's own loop and, but for the row's, settings."""
     corpus = row.corpus
@@ -260,8 +269,7 @@ def main() -> None:
         return
     corpus, name, seed = args.run.split("/")
     row = find_row(corpus, name)
-    settings = {key: srsly.json_loads(value) for key, value in (s.split("=", 1) for s in args.set)}
-    result = run_one(row, int(seed), settings)
+    result = run_one(row, int(seed), read_settings(args.set))
     path = result_path(row, int(seed))
     if args.probe:
         result = {k: v for k, v in result.items() if k not in ("test", "counts")}

@@ -27,6 +27,7 @@ from .trust import find_pipes
 LOW, HIGH = 0.1, 10.0  # temperatures that are looked at
 GRID = 13  # of them at first
 WIDTH = 1e-3  # of the interval, in log T, at which the search ends
+FLAT = 1e-6  # nats
 EDGE = 1.2  # factor from the lowest and the highest within which there was no end
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -160,7 +161,7 @@ def fit_temperature(loss: Callable[[float], float]) -> float:
 
     For complete annotation the loss is convex in 1/T, so that there is one minimum.
     loss (Callable): The loss of a temperature.
-    RETURNS (float): From `LOW` to `HIGH`.
+    RETURNS (float): From `LOW` to `HIGH`; one of these where the loss is as low there.
     """
     grid = np.geomspace(LOW, HIGH, GRID)
     best = int(np.argmin([loss(T) for T in grid]))
@@ -176,4 +177,7 @@ def fit_temperature(loss: Callable[[float], float]) -> float:
             low = inner[0]
             inner = [inner[1], low + GOLDEN * (high - low)]
             losses = [losses[1], loss(math.exp(inner[1]))]
-    return math.exp((low + high) / 2)
+    found = math.exp((low + high) / 2)
+    # where all is right the loss is zero but for rounding from some temperature on
+    level = loss(found) + FLAT
+    return next((edge for edge in (LOW, HIGH) if loss(edge) <= level), found)

@@ -27,7 +27,7 @@ from .language_model import LanguageModelT, get_outputs, get_vocabulary, read_st
 from .pieces import Pieces
 from .shim import TorchShim, resize
 from .terms import UNBALANCED, ClassBalance, run_objective
-from .transfer import send
+from .transfer import send, send_units
 from .words import count_words
 
 
@@ -145,6 +145,7 @@ def tag(model: CRFVAET, docs: Sequence[Doc]) -> Tagging:
         if len(lengths):
             X = model.ops.flatten(model.layers[0].predict(docs))
             H = xp2torch(X, device=shim.device).repeat_interleave(lengths.to(shim.device), 0)
+        units = send_units(units, shim.device)
         emissions, transitions = module.emissions(H, units), module.transitions()
     return Tagging(emissions, transitions, units, lengths, [len(doc) for doc in docs])
 
@@ -198,17 +199,16 @@ def lay_out(model: CRFVAET, docs: Sequence[Doc]) -> tuple[Tensor, Units, Pieces 
 
     model (Model): The CRF-VAE.
     docs (Sequence[Doc]): The Docs.
-    RETURNS (tuple): Units of each token, on the CPU, (tokens,); their layout; the word pieces,
+    RETURNS (tuple): All on the CPU: units of each token, (tokens,); their layout; the word pieces,
         where these are the units.
     """
-    shim: Any = model.shims[0]
     sizes = [len(doc) for doc in docs]
     if not uses_pieces(model):
         lengths = torch.ones(sum(sizes), dtype=torch.int64)
-        return lengths, Units.of(sizes, shim.device), None
+        return lengths, Units.of(sizes), None
     pieces = get_vocabulary(model).encode(docs)
     lengths = torch.from_numpy(pieces.lengths)
-    return lengths, Units.of(pieces.units.tolist(), shim.device, kinds_of(lengths)), pieces
+    return lengths, Units.of(pieces.units.tolist(), kinds=kinds_of(lengths)), pieces
 
 
 def make_targets(
@@ -220,16 +220,17 @@ def make_targets(
     tags = spread_tags(torch.from_numpy(batch.tags), lengths, spans=spans)
     allowed = (tags[:, None] == torch.arange(shim.cfg["nO"])) | (tags[:, None] < 0)
     missing = torch.zeros(len(batch.docs), dtype=torch.bool)
-    missing[units.docs.cpu()[tags < 0]] = True
+    missing[units.docs[tags < 0]] = True
     annotation = torch.where(missing, PARTIAL, FULL)
     annotation[~torch.from_numpy(batch.labeled)] = RAW
+    annotation[units.lengths == 0] = FULL  # without units nothing is open
     states = outputs = None
     lm = get_lm(model)
     if lm is not None and pieces is not None:
         states = read_states(lm, pieces)
         outputs = get_piece_targets(model).table(get_outputs(lm))
     return Targets(
-        units=units,
+        units=send_units(units, device),
         annotation=annotation,
         allowed=send(allowed, device),
         rejected=send(spread_spans(torch.from_numpy(batch.rejected), lengths), device),

@@ -2,7 +2,7 @@
 
 Thinc's own shim cannot build a module late, applies no parameter averages, lets a module that
 had no part in a step drift by momentum and stores weights with torch.save. This one builds the
-module once the widths are known, updates parameters in place and stores safetensors.
+module once the widths are known, updates parameters together and in place, stores safetensors.
 """
 
 import copy
@@ -15,9 +15,10 @@ import srsly
 import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from thinc.api import Model, Optimizer, Shim, get_torch_default_device, torch2xp, xp2torch
+from thinc.api import Model, Optimizer, Shim, get_torch_default_device, xp2torch
 from torch import Tensor, nn
 
+from .joint_update import is_adam, update_each, update_together
 from .loading import check_depth, reading
 
 Build = Callable[..., nn.Module]
@@ -83,17 +84,15 @@ class TorchShim(Shim):
 
         optimizer (Optimizer): Thinc's optimizer; its state is kept by (shim id, name).
         """
-        changed = False
-        for name, param in self.gradients():
-            weights = torch2xp(param.data)
-            updated, _ = optimizer((self.id, name), weights, torch2xp(param.grad))  # type: ignore[arg-type]
-            updated = xp2torch(updated, device=param.device)
-            if updated.data_ptr() != param.data_ptr():
-                param.data.copy_(updated.reshape(param.shape))
+        params = {(self.id, name): param for name, param in self.gradients()}
+        if is_adam(optimizer):
+            update_together(optimizer, params)
+        else:
+            update_each(optimizer, params)
+        for param in params.values():
             # None, not zeros: a zero gradient would still move the weights by momentum
             param.grad = None
-            changed = True
-        self.version += changed
+        self.version += bool(params)
 
     @contextmanager
     def use_params(self, params: dict[tuple[int, str], Any]) -> Iterator[None]:

@@ -1,10 +1,13 @@
 """The way of a batch to the module's device."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from ..modules.units import Units
 
 
 def send(values: NDArray[Any] | Tensor, device: torch.device) -> Tensor:
@@ -18,3 +21,15 @@ def send(values: NDArray[Any] | Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return found.to(device)
     return found.pin_memory().to(device, non_blocking=True)
+
+
+def send_units(units: Units, device: torch.device) -> Units:
+    """Bring a layout to a device.
+
+    units (Units): The layout, on the CPU.
+    device (torch.device): Where it is wanted.
+    RETURNS (Units): The layout there.
+    """
+    found = {"lengths": units.lengths, "docs": units.docs, "positions": units.positions}
+    kinds = None if units.kinds is None else send(units.kinds, device)
+    return replace(units, kinds=kinds, **{key: send(x, device) for key, x in found.items()})

@@ -209,15 +209,16 @@ def _is_safe(before: Tensor, after: Tensor, S: Tensor, low: Tensor) -> Tensor:
     RETURNS (Tensor): Bool, (B,).
     """
     message, _, emission, _ = SAFE[after.dtype]
-    # A look at the smallest entries is enough for most batches. Zeros are right at the edges, where
-    # some tags may not begin or end a document, so these are always looked at one by one.
+    # A look at the smallest entries is enough for most batches, where it has not to wait for a GPU.
+    # Zeros are right at the edges, where some tags may not begin or end a document, so these are
+    # always looked at one by one.
     inner = after[1:]
     edge = slice(None)
-    if not inner.numel() or bool(inner.amin() >= math.exp(message)):
+    if not inner.numel() or (inner.is_cpu and bool(inner.amin() >= math.exp(message))):
         edge = slice(1)
     lost = (after[edge] < math.exp(message)) & (before[edge] > 0) & (S[edge] > 0)
     safe = ~lost.any(3).any(1).any(0)
-    if not low.numel() or bool(low.amin() >= emission):
+    if not low.numel() or (low.is_cpu and bool(low.amin() >= emission)):
         return safe
     return safe & ~((low < emission) & (low > -torch.inf)).any(2).any(0)
 

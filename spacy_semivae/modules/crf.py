@@ -95,9 +95,9 @@ class LinearChainCRF:
         A position with one allowed tag is annotated: it has no part in the divergence.
         log_prior (Tensor): log p(y_i = c), all finite, (C,).
         RETURNS (Tensor): Nats, (B,); p is not renormalised where tags are forbidden.
-        RAISES (ValueError): For a prior with a zero.
+        RAISES (ValueError): On the CPU for a prior with a zero.
         """
-        if not log_prior.isfinite().all():
+        if log_prior.is_cpu and not log_prior.isfinite().all():
             raise ValueError(f"every entry of the prior must be positive: {log_prior.exp()}")
         found = self.expectations()
         allowed = self.emissions.isfinite()

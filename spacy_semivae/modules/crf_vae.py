@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .chain import length_mask
 from .classes import UNBALANCED, Balance, enlarge, enlarge_linear, log_prior
 from .crf import LinearChainCRF
 from .generators import Generator, build_generator
@@ -34,7 +33,7 @@ class Targets:
     """What the units of a batch should be."""
 
     units: Units
-    annotation: Tensor  # FULL, PARTIAL or RAW for each document, on the CPU, (B,)
+    annotation: Tensor  # FULL (also without units), PARTIAL or RAW, on the CPU, (B,)
     allowed: Tensor  # the tags that each unit may have, bool, (T, C)
     rejected: Tensor  # unit, tag and span number of each unit of a rejected span, (3, R)
     words: Tensor  # word ids, 0 for unknown, int64, (T,)
@@ -131,8 +130,7 @@ class CRFVAE(nn.Module):
             )
         H = self.dropout(H)
         if self.tagger is not None:
-            inside = length_mask(units.lengths, units.steps)
-            H = self.tagger(units.pad(H), inside)[units.docs, units.positions]
+            H = self.tagger(H, units)
         h1 = self.project(H)
         if self.kinds is None or units.kinds is None:
             return self.score(h1)
@@ -179,8 +177,7 @@ class CRFVAE(nn.Module):
         if self.generator is not None:
             terms |= {"generation": H.new_zeros(()), "reconstruction": H.new_zeros(())}
         terms |= {"kl": H.new_zeros(()), "entity_ratio": H.new_zeros(())}
-        latent = (targets.annotation != FULL).to(H.device) & (q.lengths > 0)
-        latent = latent.nonzero()[:, 0]  # an empty document expects no share of O
+        latent = (targets.annotation != FULL).nonzero()[:, 0].to(H.device)
         masked = q.select(latent).constrain(allowed[latent])
         shares: dict[str, Tensor] = {}
         if len(latent):
@@ -226,8 +223,7 @@ class CRFVAE(nn.Module):
         Y = allowed.to(masked.emissions.dtype)  # one-hot where the annotation is full
         if len(latent):
             Y = Y.index_copy(0, latent, masked.relaxed_sample(targets.temperature))
-        inside = length_mask(units.lengths, units.steps)
-        losses = generator(Y, inside, targets.words, targets.states, targets.outputs)
+        losses = generator(Y, units, targets.words, targets.states, targets.outputs)
         means = {"generation": full, "reconstruction": ~full}
         return {name: mean_where(losses, chosen) for name, chosen in means.items()}
 

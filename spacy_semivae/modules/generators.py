@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from .classes import enlarge
 from .cross_entropy import cross_entropy
 from .transformer import Transformer
+from .units import Units
 
 START = 0.01  # size of the logits that tell tags apart when training starts
 
@@ -140,7 +141,7 @@ class Generator(nn.Module, ABC):
     def forward(
         self,
         Y: Tensor,
-        inside: Tensor,
+        units: Units,
         words: Tensor,
         states: Tensor | None = None,
         outputs: Tensor | None = None,
@@ -148,7 +149,7 @@ class Generator(nn.Module, ABC):
         """Give -log p(x_i | y), with a language model -log p(x_i | y, x_<i), of each unit.
 
         Y (Tensor): One-hot or relaxed tags, (B, N, C).
-        inside (Tensor): Which positions are units, the first ones of each row, bool, (B, N).
+        units (Units): Where the units stand.
         words (Tensor): Word ids, int64, (T,).
         states (Tensor | None): The language model's states before each unit, (T, nS).
         outputs (Tensor | None): Its output embeddings of the words, (V, nS). Only generators with
@@ -156,23 +157,18 @@ class Generator(nn.Module, ABC):
         RETURNS (Tensor): Nats per unit, (T,).
         RAISES (ValueError): When shapes do not fit, and when states or outputs are missing.
         """
-        nO = self.tags.shape[1]
-        if Y.ndim != 3 or Y.shape[2] != nO or inside.shape != Y.shape[:2]:
+        expected = (len(units.lengths), units.steps, self.tags.shape[1])
+        if Y.shape != expected or words.shape != units.docs.shape:
             raise ValueError(
-                f"A generator of {nO} tags needs Y (B, N, {nO}) and inside (B, N), but got "
-                f"{tuple(Y.shape)} and {tuple(inside.shape)}"
+                f"A generator needs tags Y {expected} and words {tuple(units.docs.shape)}, but got "
+                f"{tuple(Y.shape)} and {tuple(words.shape)}"
             )
-        X = self._encode(Y, inside)
-        if words.shape != X.shape[:1]:
-            raise ValueError(f"{len(X)} units need words ({len(X)},), got {tuple(words.shape)}")
-        return self._measure(X, words, states, outputs)
+        return self._measure(self._encode(Y, units), words, states, outputs)
 
-    def _encode(self, Y: Tensor, inside: Tensor) -> Tensor:
+    def _encode(self, Y: Tensor, units: Units) -> Tensor:
         """RETURNS (Tensor): Embedded tags, in context where there is a transformer, (T, d)."""
-        if self.context is None:
-            return Y[inside] @ self.tags.T
-        U = Y.masked_fill(~inside[:, :, None], 0.0) @ self.tags.T  # (B, N, d)
-        return self.context(U, inside)[inside]
+        U = units.unpad(Y) @ self.tags.T
+        return U if self.context is None else self.context(U, units)
 
     @abstractmethod
     def _measure(
@@ -250,8 +246,8 @@ class FactoredGenerator(Generator):
         """
         self.tags.data.add_(log_frequencies(counts)[:, None])
 
-    def _encode(self, Y: Tensor, inside: Tensor) -> Tensor:
-        return Y[inside]
+    def _encode(self, Y: Tensor, units: Units) -> Tensor:
+        return units.unpad(Y)
 
     def _measure(
         self, X: Tensor, words: Tensor, states: Tensor | None, outputs: Tensor | None

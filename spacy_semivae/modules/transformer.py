@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from .units import Units
+
 
 class Transformer(nn.Module):
     """A transformer encoder over the units of documents.
@@ -40,18 +42,18 @@ class Transformer(nn.Module):
             for _ in range(layers)
         )
 
-    def forward(self, U: Tensor, inside: Tensor) -> Tensor:
+    def forward(self, X: Tensor, units: Units) -> Tensor:
         """Read the units of each document in context.
 
-        U (Tensor): Embedded units, (B, N, d).
-        inside (Tensor): Which positions are units, bool, (B, N).
-        RETURNS (Tensor): Encoded units, zero outside, (B, N, d).
+        X (Tensor): Embedded units, (T, d).
+        units (Units): Where they stand.
+        RETURNS (Tensor): Encoded units, (T, d).
         """
-        places = inside.nonzero(as_tuple=True)
-        X = (U + sinusoids(U) if self.positions else U)[places]  # (T, d)
+        if self.positions:
+            X = X + sinusoids(X, units.steps)[units.positions]
         for layer in self.layers:
-            X = layer(X, inside, places)
-        return torch.zeros_like(U).index_put(places, X)
+            X = layer(X, units)
+        return X
 
 
 class TransformerLayer(nn.Module):
@@ -80,47 +82,45 @@ class TransformerLayer(nn.Module):
             nn.init.xavier_uniform_(linear.weight)  # type: ignore[arg-type]
             nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
 
-    def forward(self, X: Tensor, inside: Tensor, places: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, X: Tensor, units: Units) -> Tensor:
         """Give the next encoding of each unit.
 
         X (Tensor): Units, (T, d).
-        inside (Tensor): Which positions are units, bool, (B, N).
-        places (tuple[Tensor, Tensor]): Document and position of each unit, (T,) each.
+        units (Units): Where they stand.
         RETURNS (Tensor): (T, d).
         """
-        X = self.norms[0](X + self.dropout(self.out(self.attend(X, inside, places))))
+        X = self.norms[0](X + self.dropout(self.out(self.attend(X, units))))
         return self.norms[1](X + self.dropout(self.network(X)))
 
-    def attend(self, X: Tensor, inside: Tensor, places: tuple[Tensor, ...]) -> Tensor:
+    def attend(self, X: Tensor, units: Units) -> Tensor:
         """Average the values of each document's units by attention.
 
         X (Tensor): Units, (T, d).
-        inside (Tensor): Which positions are units, bool, (B, N).
-        places (tuple[Tensor, Tensor]): Document and position of each unit, (T,) each.
+        units (Units): Where they stand.
         RETURNS (Tensor): (T, d).
         """
         width = X.shape[1] // self.heads
-        X = self.project(X)  # of another type under autocast
-        padded = X.new_zeros(*inside.shape, X.shape[1]).index_put(places, X)
-        split = padded.view(*inside.shape, 3, self.heads, width).permute(2, 0, 3, 1, 4)
+        padded = units.pad(self.project(X))
+        split = padded.unflatten(2, (3, self.heads, width)).permute(2, 0, 3, 1, 4)
         # a document without units would have no key: it may look at its padding
-        keys = (inside | ~inside.any(1, keepdim=True))[:, None, None]
+        keys = (units.inside | (units.lengths == 0)[:, None])[:, None, None]
         rate = self.dropout.p if self.training else 0.0
         q, k, v = split
         found = scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=rate)
-        return found.transpose(1, 2).flatten(2)[places]
+        return units.unpad(found.transpose(1, 2).flatten(2))
 
 
-def sinusoids(U: Tensor) -> Tensor:
+def sinusoids(X: Tensor, count: int) -> Tensor:
     """Give the sine and cosine of each position at falling rates (Vaswani et al., 2017).
 
-    U (Tensor): What positions are wanted for, (B, N, d).
+    X (Tensor): Gives width, type and device, (T, d).
+    count (int): Positions, N.
     RETURNS (Tensor): Sines and cosines in turn, (N, d).
     """
-    _, count, width = U.shape
+    width = X.shape[1]
     # half precision cannot tell late positions apart
-    dtype = torch.promote_types(U.dtype, torch.float32)
-    exponents = torch.arange(0, width, 2, dtype=dtype, device=U.device) / width
-    positions = torch.arange(count, dtype=dtype, device=U.device)
+    dtype = torch.promote_types(X.dtype, torch.float32)
+    exponents = torch.arange(0, width, 2, dtype=dtype, device=X.device) / width
+    positions = torch.arange(count, dtype=dtype, device=X.device)
     angles = positions[:, None] * 10000.0**-exponents
-    return torch.stack((angles.sin(), angles.cos()), 2).flatten(1)[:, :width].to(U.dtype)
+    return torch.stack((angles.sin(), angles.cos()), 2).flatten(1)[:, :width].to(X.dtype)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .chain import length_mask
+
 OUTSIDE = 0  # the tag O, where the tags are those of spans
 # What a unit is in its token; the only unit of a token is both its first and its last.
 INNER, FIRST, LAST, ONLY = 0, 1, 2, 3  # bits: begins its token, ends it
@@ -20,6 +22,7 @@ class Units:
     lengths: Tensor  # units of each document, int64, (B,)
     docs: Tensor  # the document of each unit, int64, (T,)
     positions: Tensor  # its place in the document, int64, (T,)
+    steps: int  # units of the longest document, N
     kinds: Tensor | None = None  # FIRST, LAST and so on; None: all units are whole tokens, (T,)
 
     @classmethod
@@ -32,17 +35,18 @@ class Units:
         RETURNS (Units): The layout.
         """
         sizes = torch.as_tensor(lengths, dtype=torch.int64)
+        steps = int(sizes.max()) if len(sizes) else 0
         docs = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
         positions = torch.arange(len(docs)) - torch.repeat_interleave(
             sizes.cumsum(0) - sizes, sizes
         )
         kinds = None if kinds is None else torch.as_tensor(kinds).to(device)
-        return cls(sizes.to(device), docs.to(device), positions.to(device), kinds)
+        return cls(sizes.to(device), docs.to(device), positions.to(device), steps, kinds)
 
     @cached_property
-    def steps(self) -> int:
-        """The padded length N."""
-        return int(self.lengths.max()) if len(self.lengths) else 0
+    def inside(self) -> Tensor:
+        """The positions of padded documents that are units, bool, (B, N)."""
+        return length_mask(self.lengths, self.steps)
 
     def pad(self, X: Tensor, value: float = 0.0) -> Tensor:
         """Bring rows of units into padded documents.
@@ -53,6 +57,14 @@ class Units:
         """
         padded = X.new_full((len(self.lengths), self.steps, *X.shape[1:]), value)
         return padded.index_put((self.docs, self.positions), X)
+
+    def unpad(self, X: Tensor) -> Tensor:
+        """Take rows of units out of padded documents.
+
+        X (Tensor): (B, N, ...).
+        RETURNS (Tensor): (T, ...).
+        """
+        return X[self.docs, self.positions]
 
 
 def allowed_in_token(kinds: Tensor, nO: int) -> Tensor:

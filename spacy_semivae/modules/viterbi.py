@@ -121,7 +121,7 @@ def check_shapes(emissions: Tensor, lengths: Tensor, **scores: Tensor) -> None:
     emissions (Tensor): Scores of the tags, (B, N, C).
     lengths (Tensor): Tokens of each document, (B,).
     scores (Tensor): `start` (C,), `pair` (C, C) and `end` (C,).
-    RAISES (ValueError): For a wrong shape or type, and for a length beyond N.
+    RAISES (ValueError): For a wrong shape or type, and on the CPU for a length beyond N.
     """
     if emissions.dim() != 3 or emissions.shape[2] == 0:
         raise ValueError(f"emissions must be (B, N, C) with C > 0, got {tuple(emissions.shape)}")
@@ -136,7 +136,7 @@ def check_shapes(emissions: Tensor, lengths: Tensor, **scores: Tensor) -> None:
         if value.shape != expected:
             raise ValueError(f"{name} must have shape {expected}, got {tuple(value.shape)}")
     wrong = (lengths < 0) | (lengths > steps)
-    if bool(wrong.any()):
+    if wrong.is_cpu and bool(wrong.any()):  # a GPU would be waited for
         doc = int(wrong.nonzero()[0])
         raise ValueError(f"lengths must lie in 0 to {steps}, got {lengths[doc]} for Doc {doc}")
 

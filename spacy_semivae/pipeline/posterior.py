@@ -84,7 +84,7 @@ class Posterior:
         """RETURNS (list[ndarray]): Class ids of the best path of each Doc, (N,)."""
         found = []
         for chunk in self.chunks:
-            tags = chunk.scored.viterbi()[chunk.units.docs, chunk.units.positions].cpu()
+            tags = chunk.units.unpad(chunk.scored.viterbi()).cpu()
             found.append(merge_tags(tags, chunk.lengths, spans=self.spans))
         return self._split(found, np.zeros((0,), dtype="int64"))
 
@@ -155,7 +155,7 @@ class Posterior:
 
     def _token_marginals(self, chunk: Chunk) -> Tensor:
         with torch.no_grad():
-            mu = chunk.q.marginals()[chunk.units.docs, chunk.units.positions].cpu()
+            mu = chunk.units.unpad(chunk.q.marginals()).cpu()
         ends = chunk.lengths.cumsum(0)
         tokens = mu[ends - chunk.lengths]
         several = (chunk.lengths > 1).nonzero()[:, 0]

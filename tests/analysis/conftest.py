@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 import spacy
-from spacy.tokens import Doc, DocBin, Span
-from spacy.training import Example
+from spacy.tokens import DocBin
 from spacy.util import fix_random_seed
+from tiny import make_examples, model_of
 
 from spacy_semivae.analysis.convert import ConvertSettings, convert
 
@@ -32,39 +32,6 @@ def run(nlp, tmp_path):
     return run
 
 
-SENTENCES = [
-    ("Ann saw Bob Lee in Rome !", "N V N N P N .", [(0, 1, "PER"), (2, 4, "PER"), (5, 6, "LOC")]),
-    ("We like New Rome .", "P V N N .", [(2, 4, "LOC")]),
-    ("no names here", "D N R", []),
-    ("Bob likes us", "N V P", [(0, 1, "PER")]),
-]
-ENCODER = {
-    "@architectures": "semivae.CharWordBiGRU.v1",
-    "width": 8,
-    "char_width": 6,
-    "char_hidden": 6,
-    "hidden": 8,
-    "min_count": 1,
-}
-MODELS = {
-    "vsl": {"variant": "hier", "width_y": 4, "width_z": 6, "hidden": 8, "width": 8}
-    | {"tok2vec": ENCODER},
-    "crf": {"width": 8, "generator": None, "tok2vec": ENCODER},
-    "ssvae": {"width": 8, "hidden": 12, "width_z": 4, "width_y": 4},
-}
-
-
-def annotated(nlp):
-    """Examples with tags, entities and cats, and one without."""
-    for i, (text, tags, ents) in enumerate(SENTENCES):
-        words = text.split()
-        reference = Doc(nlp.vocab, words, tags=tags.split())
-        reference.ents = [Span(reference, *ent) for ent in ents]
-        reference.cats = {"trip": float(i < 2), "talk": float(i >= 2)}
-        yield Example(Doc(nlp.vocab, words), reference)
-    yield Example(Doc(nlp.vocab, ["raw", "text"]), Doc(nlp.vocab, ["raw", "text"]))
-
-
 @pytest.fixture
 def tiny_pipeline():
     """Make a pipeline of tiny components, trained for some steps."""
@@ -73,9 +40,9 @@ def tiny_pipeline():
         fix_random_seed(0)
         nlp = spacy.blank("en")
         for factory in factories:
-            found = MODELS[factory.split("_")[0]] | (model or {})
+            found = model_of(factory) | (model or {})
             nlp.add_pipe(factory, config={"model": found, **settings})
-        examples = list(annotated(nlp))
+        examples = make_examples(nlp)
         sgd = nlp.initialize(lambda: examples)
         sgd.learn_rate = 0.02
         for _ in range(steps):

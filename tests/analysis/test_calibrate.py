@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc
 from spacy.training import Example
+from tiny import annotate
 
 from spacy_semivae.analysis.calibrate import (
     HIGH,
@@ -32,14 +33,9 @@ HELD_OUT = [
 
 def make_examples(nlp, unknown=()):
     for text, tags, ents, cat in HELD_OUT:
-        words = text.split()
-        reference = Doc(
-            nlp.vocab, words, tags=["UNSEEN" if t in unknown else t for t in tags.split()]
-        )
+        tags = " ".join("UNSEEN" if tag in unknown else tag for tag in tags.split())
         ents = [(i, j, "UNSEEN" if label in unknown else label) for i, j, label in ents]
-        reference.ents = [Span(reference, *ent) for ent in ents]
-        reference.cats = {label: float(label == cat) for label in ("trip", "talk")}
-        yield Example(nlp(Doc(nlp.vocab, words)), reference)
+        yield Example(nlp(Doc(nlp.vocab, text.split())), annotate(nlp, text, tags, ents, cat))
     yield Example(nlp(Doc(nlp.vocab, ["raw", "Rome"])), Doc(nlp.vocab, ["raw", "Rome"]))
     yield Example(Doc(nlp.vocab), Doc(nlp.vocab))
 

@@ -7,9 +7,9 @@ import os
 import pytest
 import spacy
 import srsly
-from spacy.tokens import Doc, DocBin, Span
-from spacy.training import Example
+from spacy.tokens import DocBin
 from spacy.util import fix_random_seed
+from tiny import make_examples, model_of
 
 from spacy_semivae.annotate.run import AnnotateSettings, annotate
 
@@ -26,23 +26,6 @@ TEXTS = [
     "naïve Bob",
     "x",
 ]
-SENTENCES = [
-    ("Ann saw Bob Lee in Rome !", "N V N N P N .", [(0, 1, "PER"), (2, 4, "PER"), (5, 6, "LOC")]),
-    ("We like New Rome .", "P V N N .", [(2, 4, "LOC")]),
-    ("no names here", "D N R", []),
-    ("Bob likes us", "N V P", [(0, 1, "PER")]),
-]
-ENCODER = {
-    "@architectures": "semivae.CharWordBiGRU.v1",
-    "width": 8,
-    "char_width": 6,
-    "char_hidden": 6,
-    "hidden": 8,
-    "min_count": 1,
-}
-VSL = {"variant": "hier", "width_y": 4, "width_z": 6, "hidden": 8, "width": 8, "tok2vec": ENCODER}
-CRF = {"width": 8, "generator": None, "tok2vec": ENCODER}
-SSVAE = {"width": 8, "hidden": 12, "width_z": 4, "width_y": 4, "decoder": "clstm2"}
 KILLER = '''
 """Kill the worker that is about to finish the third shard, or has just done so, once."""
 import os
@@ -66,15 +49,6 @@ os.replace = replace_and_kill
 '''
 
 
-def make_examples(nlp):
-    for i, (words, tags, ents) in enumerate(SENTENCES):
-        words = words.split()
-        reference = Doc(nlp.vocab, words, tags=tags.split())
-        reference.ents = [Span(reference, *ent) for ent in ents]
-        reference.cats = {"trip": float(i < 2), "talk": float(i >= 2)}
-        yield Example(Doc(nlp.vocab, words), reference)
-
-
 @pytest.fixture(scope="session")
 def make_pipeline(tmp_path_factory):
     """Save an initialized pipeline of tiny components and give its folder."""
@@ -83,12 +57,12 @@ def make_pipeline(tmp_path_factory):
         fix_random_seed(0)
         nlp = spacy.blank("en")
         for factory in factories:
-            model = SSVAE if factory == "ssvae_textcat" else VSL
-            config = {"model": CRF if factory.startswith("crf") else model}
+            config = {"model": model_of(factory)}
             if factory == "crf_vae_ner":
                 config["threshold"] = threshold
             nlp.add_pipe(factory, config=config)
-        nlp.initialize(lambda: list(make_examples(nlp)))
+        examples = make_examples(nlp, raw=())
+        nlp.initialize(lambda: examples)
         path = tmp_path_factory.mktemp("nlp") / "model"
         nlp.to_disk(path)
         return path

@@ -14,17 +14,18 @@ from spacy_semivae.modules.units import Units, kinds_of, spread_spans, spread_ta
 NI, NV, NS, TAU = 6, 7, 3, 0.7
 NEVER = float("-inf")
 ANY = -1
-# annotation, tags of the tokens (O, then B, I, L and U), and units of each token, at most 4 in all
+# annotation, tags of the tokens (O, then B, I, L and U), and units of each token, at most 4 in all;
+# a document without units is annotated in full
 DOCS = [
     (FULL, [1, 3, 0], [1, 2, 1]),
     (PARTIAL, [ANY, 4, ANY], [1, 2, 1]),
     (RAW, [ANY, ANY], [3, 1]),
-    (RAW, [], []),
+    (FULL, [], []),
     (FULL, [4], [2]),
     (PARTIAL, [ANY, ANY, 3], [2, 1, 1]),
     (FULL, [], []),
     (RAW, [ANY, ANY, ANY], [1, 1, 1]),
-    (PARTIAL, [], []),
+    (PARTIAL, [1, ANY], [1, 1]),
 ]
 ALL = range(len(DOCS))
 # document, first and last token of rejected spans; those of documents 0 and 1 cannot be any more
@@ -168,9 +169,9 @@ class Oracle:
         return self.all.log_Z - self.masked.log_Z
 
     def generate(self, Y):
-        t, inside = self.targets, torch.ones((1, self.size), dtype=torch.bool)
+        t, units = self.targets, Units.of([self.size])
         found = (t.words[self.rows], t.states[self.rows], t.outputs)
-        return self.model.generator(Y[None], inside, *found).sum()
+        return self.model.generator(Y[None], units, *found).sum()
 
     def generation(self):
         return self.generate(self.targets.allowed[self.rows].double())
@@ -337,8 +338,7 @@ def test_tagger_reads_each_document_alone():
     found = model.emissions(H, targets.units)
     for doc in range(len(DOCS)):
         here = targets.units.docs == doc
-        inside = torch.ones((1, int(here.sum())), dtype=torch.bool)
-        X = model.tagger(H[here][None], inside)[0]
+        X = model.tagger(H[here], Units.of([int(here.sum())]))
         torch.testing.assert_close(found[here], model.score(model.project(X)))
     moved = H.clone()
     moved[0, 0] += 1

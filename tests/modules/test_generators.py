@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from spacy_semivae.modules.generators import GENERATORS, build_generator, extensions
 from spacy_semivae.modules.transformer import sinusoids
+from spacy_semivae.modules.units import Units
 
 C, V, D, S, HEADS = 3, 7, 4, 5, 2
 LENGTHS = [3, 0, 1, 4]
@@ -26,15 +27,13 @@ def make(name, *, training=False, **changes):
     return model
 
 
-def make_inputs(lengths=LENGTHS, *, extra=0, tags=C):
+def make_inputs(lengths=LENGTHS, *, tags=C):
     """Relaxed tags, padded with NaN, and the rest of what a generator reads."""
-    size, units = max(lengths, default=0) + extra, sum(lengths)
-    inside = torch.arange(size) < torch.tensor(lengths)[:, None]
-    Y = torch.randn(len(lengths), size, tags, dtype=torch.float64).softmax(2)
-    Y = Y.masked_fill(~inside[:, :, None], math.nan)
-    states = 2 * torch.randn(units, S, dtype=torch.float64)
+    units, total = Units.of(lengths), sum(lengths)
+    Y = units.pad(torch.randn(total, tags, dtype=torch.float64).softmax(1), math.nan)
+    states = 2 * torch.randn(total, S, dtype=torch.float64)
     outputs = torch.randn(V, S, dtype=torch.float64)
-    return Y, inside, torch.randint(V, (units,)), states, outputs
+    return Y, units, torch.randint(V, (total,)), states, outputs
 
 
 def split_heads(X):
@@ -66,20 +65,20 @@ def expected_context(model, U):
     return X
 
 
-def embed(model, Y, inside):
+def embed(model, Y, units):
     """u or v of every unit, document by document, (T, d)."""
     found = []
-    for y, used in zip(Y, inside):
-        U = y[: int(used.sum())] @ model.tags.T
+    for y, length in zip(Y, units.lengths):
+        U = y[:length] @ model.tags.T
         found.append(U if model.context is None else expected_context(model, U))
     return torch.cat(found)
 
 
-def full_logits(model, name, scale, Y, inside, states, outputs):
+def full_logits(model, name, scale, Y, units, states, outputs):
     """The logits as the paper's section 2.4 writes them, (T, V)."""
     if name == "factored":
-        return Y[inside] @ model.theta.T
-    X = embed(model, Y, inside)
+        return units.unpad(Y) @ model.theta.T
+    X = embed(model, Y, units)
     if name == "mt_lm_residual":
         first, _, last = model.mlp
         moved = states + last(first(torch.cat((states, X), 1)).clamp(min=0))
@@ -98,9 +97,9 @@ def full_logits(model, name, scale, Y, inside, states, outputs):
 @pytest.mark.parametrize("lengths", [LENGTHS, [2], [1, 1]])
 def test_equals_the_full_softmax(name, scale, lengths):
     model = make(name, scale=scale)
-    Y, inside, words, states, outputs = make_inputs(lengths, extra=1)
-    got = model(Y, inside, words, states, outputs)
-    P = full_logits(model, name, scale, Y, inside, states, outputs).softmax(1)
+    Y, units, words, states, outputs = make_inputs(lengths)
+    got = model(Y, units, words, states, outputs)
+    P = full_logits(model, name, scale, Y, units, states, outputs).softmax(1)
     torch.testing.assert_close(got, -P.gather(1, words[:, None])[:, 0].log())
 
 
@@ -111,9 +110,9 @@ def test_starts_with_the_frequencies_of_words(name):
     counts = torch.tensor([9, 0, 3, 1])
     model.start(counts)
     words = torch.arange(4)
-    Y, inside = torch.eye(3)[torch.tensor([[0, 1, 2, 1]])], torch.ones((1, 4), dtype=torch.bool)
+    Y, units = torch.eye(3)[torch.tensor([[0, 1, 2, 1]])], Units.of([4])
     states, outputs = torch.randn(4, S), torch.randn(4, S)
-    P = (-model(Y, inside, words, states, outputs)).exp()
+    P = (-model(Y, units, words, states, outputs)).exp()
     if name in ("factored", "mf", "mt"):
         expected = (counts + 1) / (counts + 1).sum()
     else:
@@ -126,29 +125,29 @@ def test_starts_with_the_frequencies_of_words(name):
 @pytest.mark.parametrize(("name", "scale"), CASES)
 def test_gradients(name, scale):
     model = make(name, scale=scale, training=True)
-    Y, inside, words, states, outputs = make_inputs()
+    Y, units, words, states, outputs = make_inputs()
     names, weights = zip(*model.named_parameters())
 
-    def losses(units, *values):
-        full = torch.full_like(Y, math.nan).index_put((inside,), units)
-        inputs = (full, inside, words, states, outputs)
+    def losses(rows, *values):
+        inputs = (units.pad(rows, math.nan), units, words, states, outputs)
         return functional_call(model, dict(zip(names, values)), inputs)
 
-    inputs = (Y[inside].requires_grad_(), *(weight.detach().requires_grad_() for weight in weights))
+    rows = units.unpad(Y).requires_grad_()
+    inputs = (rows, *(weight.detach().requires_grad_() for weight in weights))
     assert torch.autograd.gradcheck(losses, inputs, fast_mode=True)
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_every_weight_and_no_input_of_the_language_model_gets_a_gradient(name):
     model = make(name, training=True)
-    Y, inside, words, states, outputs = make_inputs()
+    Y, units, words, states, outputs = make_inputs()
     Y, states, outputs = (X.requires_grad_() for X in (Y, states, outputs))
-    model(Y, inside, words, states, outputs).sum().backward()
+    model(Y, units, words, states, outputs).sum().backward()
     for key, weight in model.named_parameters():
         assert weight.grad.any(), key
         assert weight.grad.isfinite().all(), key
-    assert Y.grad[inside].all()
-    assert not Y.grad[~inside].any()
+    assert units.unpad(Y.grad).all()
+    assert not Y.grad[~units.inside].any()
     assert states.grad is None
     assert outputs.grad is None
 
@@ -157,12 +156,12 @@ def test_every_weight_and_no_input_of_the_language_model_gets_a_gradient(name):
 @pytest.mark.parametrize("grad", [True, False])
 def test_padding_and_other_documents_do_not_matter(name, grad):
     model = make(name)
-    Y, inside, words, states, outputs = make_inputs(extra=2)
+    Y, units, words, states, outputs = make_inputs()
     with torch.set_grad_enabled(grad):  # PyTorch has another path without gradients
-        together = model(Y, inside, words, states, outputs).split(LENGTHS)
+        together = model(Y, units, words, states, outputs).split(LENGTHS)
         for i, (x, h) in enumerate(zip(words.split(LENGTHS), states.split(LENGTHS))):
             N = LENGTHS[i]
-            alone = model(Y[i : i + 1, :N], inside[i : i + 1, :N], x, h, outputs)
+            alone = model(Y[i : i + 1, :N], Units.of([N]), x, h, outputs)
             torch.testing.assert_close(together[i], alone)
 
 
@@ -172,10 +171,10 @@ def test_one_hot_tags_pick_weights_of_the_tag(name):
     _, _, words, states, outputs = make_inputs([1])
     for tag in range(C):
         Y = torch.eye(C, dtype=torch.float64)[tag].reshape(1, 1, C)
-        before = model(Y, torch.ones(1, 1, dtype=torch.bool), words, states, outputs)
+        before = model(Y, Units.of([1]), words, states, outputs)
         kept = model.tags.data.clone()
         model.tags.data.fill_(9.0)[:, tag] = kept[:, tag]
-        after = model(Y, torch.ones(1, 1, dtype=torch.bool), words, states, outputs)
+        after = model(Y, Units.of([1]), words, states, outputs)
         model.tags.data.copy_(kept)
         torch.testing.assert_close(before, after)
 
@@ -183,10 +182,10 @@ def test_one_hot_tags_pick_weights_of_the_tag(name):
 @pytest.mark.parametrize("name", GENERATORS)
 def test_only_a_transformer_reads_other_tags(name):
     model = make(name)
-    Y, inside, words, states, outputs = make_inputs([3])
-    before = model(Y, inside, words, states, outputs)
+    Y, units, words, states, outputs = make_inputs([3])
+    before = model(Y, units, words, states, outputs)
     Y[0, 2] = torch.tensor([0.0, 1.0, 0.0])
-    changed = model(Y, inside, words, states, outputs) != before
+    changed = model(Y, units, words, states, outputs) != before
     assert changed.tolist() == ([True, True, True] if name in CONTEXT else [False, False, True])
 
 
@@ -198,7 +197,7 @@ def test_factored_log_likelihoods():
     words = torch.tensor([4, 0, 4])
     torch.testing.assert_close(model.log_likelihoods(words), every[words])
     Y = torch.eye(C, dtype=torch.float64)[None]
-    losses = model(Y, torch.ones(1, C, dtype=torch.bool), words)
+    losses = model(Y, Units.of([C]), words)
     torch.testing.assert_close(losses, -every[words].diagonal())
 
 
@@ -222,26 +221,25 @@ def test_layers_of_the_transformer_start_different():
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
 def test_no_unit(name, lengths):
     model = make(name, training=True)
-    for extra in (0, 2):
-        losses = model(*make_inputs(lengths, extra=extra))
-        assert losses.shape == (0,)
-        losses.sum().backward()
+    losses = model(*make_inputs(lengths))
+    assert losses.shape == (0,)
+    losses.sum().backward()
     assert not any(w.grad is not None and w.grad.ne(0).any() for w in model.parameters())
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_resize_keeps_old_tags(name):
     model = make(name)
-    Y, inside, words, states, outputs = make_inputs()
-    before = model(Y, inside, words, states, outputs)
+    Y, units, words, states, outputs = make_inputs()
+    before = model(Y, units, words, states, outputs)
     wider = torch.cat((Y, torch.zeros_like(Y[:, :, :2])), 2)
     model.resize(C + 2)
     assert model.tags.shape[1] == C + 2
     assert not model.tags[:, C:].any()
-    after = model(wider, inside, words, states, outputs)
+    after = model(wider, units, words, states, outputs)
     torch.testing.assert_close(after, before)
     new = make_inputs(tags=C + 2)[0]
-    model(new, inside, words, states, outputs).sum().backward()
+    model(new, units, words, states, outputs).sum().backward()
     assert model.tags.grad[:, C:].any()
 
 
@@ -252,7 +250,7 @@ def test_resize_refuses_fewer_tags():
 
 @pytest.mark.parametrize("width", [1, 3, 6])
 def test_sinusoids(width):
-    got = sinusoids(torch.zeros(2, 700, width, dtype=torch.float64))
+    got = sinusoids(torch.zeros(2, width, dtype=torch.float64), 700)
     assert got.shape == (700, width)
     for i, j in [(0, 0), (1, width - 1), (699, 0), (650, width - 1)]:
         angle = i / 10000 ** (2 * (j // 2) / width)
@@ -260,9 +258,9 @@ def test_sinusoids(width):
 
 
 def test_half_precision_keeps_positions_apart():
-    got = sinusoids(torch.zeros(1, 3000, 4, dtype=torch.bfloat16))
+    got = sinusoids(torch.zeros(1, 4, dtype=torch.bfloat16), 3000)
     assert got.dtype == torch.bfloat16
-    torch.testing.assert_close(got.float(), sinusoids(torch.zeros(1, 3000, 4)), rtol=0, atol=0.01)
+    torch.testing.assert_close(got.float(), sinusoids(torch.zeros(1, 4), 3000), rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize("name", WITH_LM)
@@ -279,40 +277,40 @@ def test_half_precision_keeps_positions_apart():
     ],
 )
 def test_language_model_must_fit(name, states, outputs):
-    Y, inside, words, *_ = make_inputs()
+    Y, units, words, *_ = make_inputs()
     H, Z = (
         None if shape is None else torch.zeros(shape, dtype=torch.float64)
         for shape in (states, outputs)
     )
     with pytest.raises(ValueError, match=r"needs states \(8, nS\) and outputs \(7, nS\)") as error:
-        make(name)(Y, inside, words, H, Z)
+        make(name)(Y, units, words, H, Z)
     assert f"{states} and {outputs}" in str(error.value)
 
 
 def test_residual_needs_its_width():
-    Y, inside, words, *_ = make_inputs()
+    Y, units, words, *_ = make_inputs()
     H, Z = torch.zeros(T, S + 1).double(), torch.zeros(V, S + 1).double()
     with pytest.raises(ValueError, match="width 5, but got 6"):
-        make("mt_lm_residual")(Y, inside, words, H, Z)
+        make("mt_lm_residual")(Y, units, words, H, Z)
     with pytest.raises(ValueError, match="mt_lm_residual needs nS"):
         make("mt_lm_residual", nS=None)
 
 
 @pytest.mark.parametrize("name", ["factored", "mf", "mt"])
 @pytest.mark.parametrize(
-    ("Y", "inside", "words", "message"),
+    ("Y", "words", "message"),
     [
-        ((4, 4, C + 1), (4, 4), T, r"\(B, N, 3\) .* got \(4, 4, 4\) and \(4, 4\)"),
-        ((4, C), (4, 4), T, r"got \(4, 3\) and \(4, 4\)"),
-        ((4, 4, C), (4, 5), T, r"got \(4, 4, 3\) and \(4, 5\)"),
-        ((4, 4, C), (4, 4), T, r"16 units need words \(16,\), got \(8,\)"),
+        ((4, 4, C + 1), T, r"Y \(4, 4, 3\) .* got \(4, 4, 4\) and \(8,\)"),
+        ((4, C), T, r"got \(4, 3\)"),
+        ((4, 5, C), T, r"got \(4, 5, 3\)"),
+        ((4, 4, C), T + 1, r"words \(8,\), but got \(4, 4, 3\) and \(9,\)"),
     ],
 )
-def test_wrong_shapes_are_quoted(name, Y, inside, words, message):
+def test_wrong_shapes_are_quoted(name, Y, words, message):
     with pytest.raises(ValueError, match=message):
         make(name)(
             torch.zeros(Y, dtype=torch.float64),
-            torch.ones(inside, dtype=torch.bool),
+            Units.of(LENGTHS),
             torch.zeros(words, dtype=torch.int64),
         )
 

@@ -12,6 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import fix_random_seed
 from thinc.api import Adam
+from tiny import ENCODER
 
 SENTENCES = [
     (
@@ -43,14 +44,6 @@ UNIVERSAL = {
     "VBD": "VERB",
     "VBP": "VERB",
     "VBZ": "VERB",
-}
-ENCODER = {
-    "@architectures": "semivae.CharWordBiGRU.v1",
-    "width": 8,
-    "char_width": 6,
-    "char_hidden": 6,
-    "hidden": 8,
-    "min_count": 1,
 }
 TEXT_MODEL = {"width": 8, "hidden": 12, "width_z": 4, "width_y": 4, "dropout": 0.0}
 MODEL = {"width_y": 4, "width_z": 6, "hidden": 8, "width": 8}

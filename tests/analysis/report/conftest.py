@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 import spacy
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import DocBin
 from thinc.api import Config
+from tiny import annotate
 
 from spacy_semivae.analysis.report import make_report
 from spacy_semivae.analysis.report.source import read_source
@@ -32,12 +33,8 @@ MODELS = {
 
 
 def write_corpus(path, n):
-    vocab, docs = spacy.blank("en").vocab, []
-    for text, tags, ents, cat in TEXTS * n:
-        doc = Doc(vocab, text.split(), tags=tags.split())
-        doc.ents = [Span(doc, *ent) for ent in ents]
-        doc.cats = {name: float(name == cat) for name in ("trip", "talk")}
-        docs.append(doc)
+    nlp = spacy.blank("en")
+    docs = [annotate(nlp, *text) for text in TEXTS * n]
     DocBin(docs=docs, store_user_data=True).to_disk(path)
     return str(path)
 
