@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import numpy
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 
 from ..pipeline.crf_vae_ner import CRFVAENer
-from ..pipeline.ner import span_rows
+from ..pipeline.ner import multiply_tags
 from ..pipeline.vsl import VSLNer
 from .rows import SpanKey
 
@@ -92,9 +91,7 @@ def score_by_tags(pipe: VSLNer, doc: Doc) -> Scores:
     """
     P = doc.user_data[f"{pipe.name}_probabilities"]
     ents = [ent for ent in doc.ents if ent.label_ in pipe.labels]
-    token, tag, number = span_rows([to_row(ent, pipe.labels) for ent in ents])
-    scores = numpy.ones(len(ents), dtype="f")
-    numpy.multiply.at(scores, number, P[token, tag])
+    scores = multiply_tags(P, [to_row(ent, pipe.labels) for ent in ents])
     doc.spans[pipe.name] = SpanGroup(doc, name=pipe.name, attrs={"scores": scores}, spans=ents)
     return dict(zip(map(key_of, ents), scores.tolist()))
 

@@ -4,20 +4,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import typer
 from spacy.cli._util import Arg, Opt, import_code, parse_config_overrides, setup_gpu
 from spacy.util import load_config
-from thinc.api import Config
 from wasabi import msg
-
-if TYPE_CHECKING:
-    from spacy.language import Language
-
-    from ..training.resume import Checkpoint
-    from ..training.schema import SemiVAESchema
 
 
 def train_cli(
@@ -84,6 +77,7 @@ def train(
     """
     from ..training.distributed import local_rank
     from ..training.initialize import initialize_nlp
+    from ..training.resume import open_run
     from ..training.run import check_output, train_nlp
 
     if resume and (overwrite or output is None):
@@ -94,7 +88,11 @@ def train(
     config = load_config(config_path, overrides=overrides, interpolate=False)
     checkpoint = None
     if resume and output is not None:
-        nlp, settings, checkpoint = open_run(config, output, allow_config_change)
+        nlp, settings, checkpoint, notes = open_run(
+            config, output, allow_config_change=allow_config_change
+        )
+        for note in notes:
+            msg.warn(note)
     else:
         msg.info("Initializing pipeline")
         nlp, settings = initialize_nlp(config, use_gpu=gpu_id)
@@ -122,33 +120,3 @@ def launch(num_workers: int, args: Sequence[str]) -> int:
     del rest[i : i + (1 if "=" in rest[i] else 2)]
     torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={num_workers}"]
     return subprocess.call([sys.executable, "-m", *torchrun, "-m", "spacy_semivae", *rest])
-
-
-def open_run(
-    config: Config, output: Path, allow_config_change: bool
-) -> tuple["Language", "SemiVAESchema", "Checkpoint"]:
-    """Read the last checkpoint of a run.
-
-    config (Config): The config to go on with, not interpolated.
-    output (Path): The run's folder.
-    allow_config_change (bool): Go on although the config is another one.
-    RETURNS (tuple): The pipeline, its [semivae] settings, and the checkpoint.
-    RAISES (ValueError): When there is no whole checkpoint, or the config has changed.
-    """
-    from ..training.resume import compare_configs, is_of_pipeline, load_pipeline, read_checkpoint
-    from ..training.schema import resolve_semivae
-
-    checkpoint, damages = read_checkpoint(output)
-    for damage in damages:
-        msg.warn("A later checkpoint is damaged", damage)
-    changes = compare_configs(checkpoint.config, config)
-    if changes and not allow_config_change:
-        raise ValueError(
-            "The config has changed since the checkpoint; --allow-config-change goes on with it:\n"
-            + "\n".join(changes)
-        )
-    for change in changes:
-        kept = "kept as it was" if is_of_pipeline(change) else "changed"
-        msg.warn(f"Setting {kept}", change)
-    nlp = load_pipeline(checkpoint, config)
-    return nlp, resolve_semivae(nlp.config.interpolate()), checkpoint

@@ -5,6 +5,7 @@ Thinc updates one parameter after the other. On a GPU that is a dozen launches f
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from thinc.api import Optimizer, torch2xp, xp2torch
@@ -78,11 +79,11 @@ def _update(optimizer: Optimizer, group: Mapping[Key, nn.Parameter], count: int)
         torch._foreach_lerp_(_read(optimizer.averages, group), weights, 1 - decay)
 
 
-def _read(state: dict[Key, object], group: Mapping[Key, nn.Parameter]) -> list[Tensor]:
+def _read(state: dict[Key, Any], group: Mapping[Key, nn.Parameter]) -> list[Tensor]:
     """RETURNS (list[Tensor]): What an optimizer keeps of parameters, sharing its memory."""
     found = []
     for key, param in group.items():
         if key not in state:
             state[key] = torch2xp(torch.zeros_like(param.data).flatten())
-        found.append(xp2torch(state[key], device=param.device).view(param.shape))  # type: ignore[arg-type]
+        found.append(xp2torch(state[key], device=param.device).view(param.shape))
     return found

@@ -30,6 +30,10 @@ def send_units(units: Units, device: torch.device) -> Units:
     device (torch.device): Where it is wanted.
     RETURNS (Units): The layout there.
     """
-    found = {"lengths": units.lengths, "docs": units.docs, "positions": units.positions}
-    kinds = None if units.kinds is None else send(units.kinds, device)
-    return replace(units, kinds=kinds, **{key: send(x, device) for key, x in found.items()})
+    return replace(
+        units,
+        lengths=send(units.lengths, device),
+        docs=send(units.docs, device),
+        positions=send(units.positions, device),
+        kinds=None if units.kinds is None else send(units.kinds, device),
+    )

@@ -25,6 +25,7 @@ from .batches import LabeledBatches, RawBatches
 from .checkpoint import load_optimizer, pipeline_keys, save_optimizer
 from .distributed import ALONE, Group
 from .loop import Progress
+from .schema import SemiVAESchema, resolve_semivae
 from .snapshots import find_snapshot, list_snapshots, save_snapshot
 
 FOLDER = "checkpoints"
@@ -107,6 +108,33 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
         keys = pipeline_keys(session.nlp)
         load_optimizer(session.optimizer, keys, checkpoint.path, steps=session.progress.step)
         write_random(state["random"])
+
+
+def open_run(
+    config: Config, output: Path, *, allow_config_change: bool = False
+) -> tuple[Language, SemiVAESchema, Checkpoint, list[str]]:
+    """Read what a run goes on with: its last whole checkpoint.
+
+    config (Config): The config to go on with, not interpolated.
+    output (Path): The run's folder.
+    allow_config_change (bool): Go on although the config is another one.
+    RETURNS (tuple): The pipeline, its [semivae] settings, the checkpoint, and what a person should
+        know: later checkpoints that are damaged, settings that have changed.
+    RAISES (ValueError): When there is no whole checkpoint, or the config has changed.
+    """
+    checkpoint, damages = read_checkpoint(output)
+    changes = compare_configs(checkpoint.config, config)
+    if changes and not allow_config_change:
+        raise ValueError(
+            "The config has changed since the checkpoint; --allow-config-change goes on with it:\n"
+            + "\n".join(changes)
+        )
+    notes = [f"A later checkpoint is damaged: {damage}" for damage in damages]
+    for change in changes:
+        kept = "kept as it was" if is_of_pipeline(change) else "changed"
+        notes.append(f"Setting {kept}: {change}")
+    nlp = load_pipeline(checkpoint, config)
+    return nlp, resolve_semivae(nlp.config.interpolate()), checkpoint, notes
 
 
 def read_checkpoint(output: Path) -> tuple[Checkpoint, list[str]]:

@@ -22,9 +22,8 @@ from ...annotate.engines import follow_parent
 from ...training.files import replacing
 from ...training.initialize import initialize_nlp
 from ...training.resume import FOLDER as CHECKPOINTS
-from ...training.resume import load_pipeline, read_checkpoint
+from ...training.resume import open_run
 from ...training.run import train_nlp
-from ...training.schema import resolve_semivae
 from ...training.snapshots import find_snapshot
 from ..doc_counts import count_docs
 from .plan import Point
@@ -113,9 +112,8 @@ def train_point(folder: Path, gpu_id: int) -> dict[str, Any]:
     config = load_config(folder / CONFIG, interpolate=False)
     output, checkpoint = folder / RUN, None
     if find_snapshot(output / CHECKPOINTS)[0] is not None:
-        checkpoint, _ = read_checkpoint(output)
-        nlp = load_pipeline(checkpoint, config)
-        settings = resolve_semivae(nlp.config.interpolate())
+        nlp, settings, checkpoint, notes = open_run(config, output)
+        sys.stdout.writelines(f"{note}\n" for note in notes)
     else:
         nlp, settings = initialize_nlp(config, use_gpu=gpu_id)
     return train_nlp(
