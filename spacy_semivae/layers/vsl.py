@@ -13,7 +13,7 @@ from thinc.types import Ragged
 from torch import Tensor
 
 from ..modules.gaussian import Gaussian
-from ..modules.vsl import LATENTS, VSL, Objective, Prior, Targets
+from ..modules.vsl import LATENTS, VSL, Objective, Prior, Targets, unit_kl
 from .char_word import EncoderT
 from .shim import TorchShim, resize
 from .targets import get_target_words, set_vocabulary
@@ -178,6 +178,22 @@ def encode(model: VSLT, docs: Sequence[Doc]) -> Tensor:
     """
     X = model.ops.flatten(model.layers[0].predict(docs))
     return xp2torch(X, device=model.shims[0].device)  # type: ignore[attr-defined]
+
+
+def measure_units(model: VSLT, docs: Sequence[Doc], prior: Prior | None) -> list[float]:
+    """Measure KL(q || prior) of each unit of the latents at the posterior means.
+
+    model (Model): The VSL.
+    docs (Sequence[Doc]): Docs of one token or more in all.
+    prior (Prior | None): The priors of their tokens; None is N(0, I).
+    RETURNS (list[float]): Nats a token, the units of y, then those of z; nothing without a KL.
+    """
+    module = model.shims[0].module.eval()  # type: ignore[attr-defined]
+    if module.decoder is None or not module.variational:
+        return []
+    with torch.no_grad():
+        values, posteriors = module.infer(encode(model, docs), sample=False)
+        return unit_kl(posteriors, prior, values.get("y")).mean(0).tolist()
 
 
 def prune(model: VSLT) -> None:

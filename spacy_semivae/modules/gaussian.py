@@ -25,15 +25,15 @@ class Gaussian:
         """
         return self.mean + torch.exp(0.5 * self.log_var) * torch.randn_like(self.mean)
 
-    def kl(self, prior: "Gaussian") -> Tensor:
-        """Give KL(self || prior) in closed form.
+    def unit_kl(self, prior: "Gaussian") -> Tensor:
+        """Give KL(self || prior) of each unit in closed form.
 
         prior (Gaussian): The second distribution, broadcastable to this one.
-        RETURNS (Tensor): Nats, summed over the last axis, (...).
+        RETURNS (Tensor): Nats, (..., Z).
         """
         log_ratio = prior.log_var - self.log_var
         distance = (self.mean - prior.mean).square() * torch.exp(-prior.log_var)
-        return 0.5 * (log_ratio + torch.exp(-log_ratio) + distance - 1.0).sum(-1)
+        return 0.5 * (log_ratio + torch.exp(-log_ratio) + distance - 1.0)
 
     def detach(self) -> "Gaussian":
         """Give the same distribution, cut off from the graph.

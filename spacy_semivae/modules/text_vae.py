@@ -102,8 +102,7 @@ class TextVAE(nn.Module):
         index = token_index(texts.lengths, owners).to(X.device)
         sizes = texts.lengths[owners]
         losses = self.decoder(inputs, texts.words, sizes, index, z, Y, weights)
-        units = Gaussian(q.mean[..., None], q.log_var[..., None])
-        return Costs(losses, units.kl(Gaussian.standard(units.mean)))
+        return Costs(losses, q.unit_kl(Gaussian.standard(q.mean)))
 
     def resize(self, nO: int) -> None:
         """Add classes; the old ones keep their embedding, new ones start at zero.

@@ -203,7 +203,7 @@ class VSL(nn.Module):
             return Objective(terms, posteriors)
         per_token = {"reconstruction": self._reconstruct(values, targets.words, table)}
         if self.variational:
-            per_token["kl"] = sum_kl(posteriors, prior, values.get("y"))
+            per_token["kl"] = unit_kl(posteriors, prior, values.get("y")).sum(1)
         for name, losses in per_token.items():
             terms[name] = mean_where(losses, targets.labeled)
             terms[f"unlabeled_{name}"] = mean_where(losses, ~targets.labeled)
@@ -259,19 +259,18 @@ def build_mlp(nI: int, hidden: int, nO: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(hidden, nO))
 
 
-def sum_kl(posteriors: dict[str, Gaussian], prior: Prior | None, y: Tensor | None) -> Tensor:
-    """Sum KL(q || prior) over the latents.
+def unit_kl(posteriors: dict[str, Gaussian], prior: Prior | None, y: Tensor | None) -> Tensor:
+    """Give KL(q || prior) of each unit of the latents.
 
     posteriors (dict[str, Gaussian]): The posteriors, each (T, Z).
     prior (Prior | None): Their priors; None is N(0, I).
     y (Tensor | None): The value of y that the prior of z depends on, (T, Z).
-    RETURNS (Tensor): Nats per token, (T,).
+    RETURNS (Tensor): Nats, the units of one latent after those of the other, (T, units).
     """
-    total = torch.zeros(())
+    found = []
     for name, q in posteriors.items():
-        p = Gaussian.standard(q.mean) if prior is None else prior(name, y)
-        total = total.to(q.mean.device) + q.kl(p)
-    return total
+        found.append(q.unit_kl(Gaussian.standard(q.mean) if prior is None else prior(name, y)))
+    return torch.cat(found, 1)
 
 
 def rejection(logits: Tensor, rejected: Tensor) -> Tensor:

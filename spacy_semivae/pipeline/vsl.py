@@ -8,61 +8,28 @@ Paper: Chen et al. (EMNLP 2018). The loss of a batch is
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy
 import torch
 from numpy.typing import NDArray
-from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 from thinc.types import Ragged
 
-from ..labels import SpanLabels, TokenLabels, is_annotated
-from ..layers.vsl import VSLBatch, VSLTerms
+from ..labels import is_annotated
+from ..layers.vsl import VSLBatch, VSLTerms, measure_units
 from ..modules.gaussian import Gaussian
 from ..modules.viterbi import transition_scores, viterbi
 from ..modules.vsl import Prior
 from .base import SemiSupervisedPipe, split
 from .ner import EntityMixin, make_candidates, multiply_tags
-from .scorers import TokenScorer
 from .weights import Weight, WeightSetting
 
-DEFAULT_CONFIG = Config().from_str(
-    """
-[kl_weight]
-@schedules = "semivae.kl_exponential.v1"
-rate = 1e-4
-
-[prior]
-@misc = "semivae.MemoryPrior.v1"
-
-[model]
-@architectures = "semivae.VSL.v1"
-variant = "hier"
-normalize = ["digits", "users", "urls"]
-
-[model.tok2vec]
-@architectures = "semivae.CharWordBiGRU.v1"
-embeddings = "learned"
-normalize = ["digits", "users", "urls"]
-"""
-)
-DEFAULTS = {
-    "alpha": 0.1,
-    "labelled_weight": 0.1,
-    "kl_weight": DEFAULT_CONFIG["kl_weight"],
-    "prior": DEFAULT_CONFIG["prior"],
-    "model": DEFAULT_CONFIG["model"],
-    "class_weights": None,
-    "logit_adjustment": 0.0,
-    "max_grad_norm": 10.0,
-    "overwrite": True,
-    "store_probabilities": False,
-}
+UNIT_DOCS = 200  # on which an evaluation measures the units of the latents
 
 
 class PriorStore(Protocol):
@@ -165,6 +132,25 @@ class VSLPipe(SemiSupervisedPipe):
         n_labeled = int(batch.labeled.sum())
         self.prior.write(self.model, batch.docs, result.posteriors, n_labeled)
 
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Score Examples, and look at the latents of some of them.
+
+        examples (Iterable[Example]): The Examples.
+        kwargs (Any): Settings of the scorer.
+        RETURNS (dict[str, Any]): The scores, and where there are latents "<name>_unit_kl", nats a
+            token of each unit, of y and then of z, on every n-th Example.
+        """
+        examples = list(examples)
+        found = super().score(examples, **kwargs)
+        docs = [eg.predicted for eg in examples if len(eg.predicted)]
+        some = docs[:: 1 + len(docs) // UNIT_DOCS]
+        if found and some:
+            # Docs that were not trained on are not in a table of priors: for these it is N(0, I)
+            units = measure_units(self.model, some, self.prior.read(self.model, some))
+            if units:
+                found[f"{self.name}_unit_kl"] = units
+        return found
+
     def extra_state(self) -> dict[str, tuple[Callable[[], bytes], Callable[[bytes], Any]]]:
         """The prior store is saved beside the model."""
         return {"prior": (self.prior.to_bytes, self.prior.from_bytes)}
@@ -232,118 +218,3 @@ class VSLNer(EntityMixin, VSLPipe):
         rows = self.path_rows(docs, paths)
         P = [multiply_tags(p, row) for p, row in zip(self.probabilities(scores), rows)]
         return self.hold_back(docs, paths, make_candidates(rows, P))
-
-
-@Language.factory(
-    "vsl_tagger",
-    assigns=["token.tag", "token.pos", "token.morph"],
-    default_config={
-        "attr": "tag",
-        **DEFAULTS,
-        "scorer": {"@scorers": "semivae.token_scorer.v1"},
-    },
-    default_score_weights={"tag_acc": 1.0, "pos_acc": None, "morph_acc": None},
-)
-def make_vsl_tagger(
-    nlp: Language,
-    name: str,
-    model: Model,
-    attr: str,
-    alpha: WeightSetting,
-    labelled_weight: WeightSetting,
-    kl_weight: WeightSetting,
-    prior: PriorStore,
-    class_weights: dict[str, float] | None,
-    logit_adjustment: float,
-    max_grad_norm: float,
-    overwrite: bool,
-    store_probabilities: bool,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> VSLTagger:
-    """Create a tagger.
-
-    nlp (Language): The pipeline.
-    name (str): The component's name.
-    model (Model): A `semivae.VSL.v1`.
-    attr (str): "tag", "pos" or "morph".
-    alpha (WeightSetting): Weight of the raw text's terms.
-    labelled_weight (WeightSetting): Weight of the labelled text's variational terms.
-    kl_weight (WeightSetting): Weight of the KL within both.
-    prior (PriorStore): A `semivae.*Prior.v1`.
-    class_weights (dict | None): What the supervised loss of a label counts; 1 for the others.
-    logit_adjustment (float): tau; 1 trains for classes that are equally frequent.
-    max_grad_norm (float): Joint norm of all gradients at most; 0 for no clipping.
-    overwrite (bool): Whether predictions replace annotation that a Doc has.
-    store_probabilities (bool): Keep class probabilities in `doc.user_data`.
-    scorer (Callable | None): Scores Examples.
-    RETURNS (VSLTagger): The component.
-    """
-    if scorer == TokenScorer(None):
-        scorer = TokenScorer(attr)
-    return VSLTagger(
-        nlp.vocab,
-        model,
-        name,
-        scheme=TokenLabels(attr),
-        alpha=alpha,
-        labelled_weight=labelled_weight,
-        kl_weight=kl_weight,
-        prior=prior,
-        class_weights=class_weights,
-        logit_adjustment=logit_adjustment,
-        max_grad_norm=max_grad_norm,
-        overwrite=overwrite,
-        store_probabilities=store_probabilities,
-        scorer=scorer,
-    )
-
-
-@Language.factory(
-    "vsl_ner",
-    assigns=["doc.ents", "token.ent_iob", "token.ent_type"],
-    default_config={
-        "incorrect_spans_key": "incorrect_spans",
-        **DEFAULTS,
-        "scorer": {"@scorers": "spacy.ner_scorer.v1"},
-    },
-    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
-)
-def make_vsl_ner(
-    nlp: Language,
-    name: str,
-    model: Model,
-    incorrect_spans_key: str | None,
-    alpha: WeightSetting,
-    labelled_weight: WeightSetting,
-    kl_weight: WeightSetting,
-    prior: PriorStore,
-    class_weights: dict[str, float] | None,
-    logit_adjustment: float,
-    max_grad_norm: float,
-    overwrite: bool,
-    store_probabilities: bool,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> VSLNer:
-    """Create an entity recognizer; the settings not named here are those of `make_vsl_tagger`.
-
-    incorrect_spans_key (str | None): Span group of rejected spans in the reference Docs.
-    overwrite (bool): Whether predictions replace entities that a Doc has.
-    RETURNS (VSLNer): The component.
-    """
-    return VSLNer(
-        nlp.vocab,
-        model,
-        name,
-        scheme=SpanLabels(),
-        incorrect_spans_key=incorrect_spans_key,
-        alpha=alpha,
-        labelled_weight=labelled_weight,
-        kl_weight=kl_weight,
-        prior=prior,
-        class_weights=class_weights,
-        logit_adjustment=logit_adjustment,
-        max_grad_norm=max_grad_norm,
-        overwrite=overwrite,
-        store_probabilities=store_probabilities,
-        scorer=scorer,
-    )

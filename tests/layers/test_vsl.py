@@ -210,7 +210,7 @@ def test_priors_are_used(vocab, make_docs):
 
     plain = model(make_batch(docs, labeled=MIXED), is_train=False)[0].terms
     terms = model(make_batch(docs, labeled=MIXED, prior=shifted), is_train=False)[0].terms
-    expected = sum(q.kl(shifted(name, None)) for name, q in infer(model, docs).items())
+    expected = sum(q.unit_kl(shifted(name, None)).sum(-1) for name, q in infer(model, docs).items())
     chosen = torch.tensor(MIXED).repeat_interleave(torch.tensor([len(doc) for doc in docs]))
     assert terms["kl"] == pytest.approx(float(expected[chosen].mean()), rel=1e-5)
     assert terms["unlabeled_kl"] == pytest.approx(float(expected[~chosen].mean()), rel=1e-5)

@@ -12,7 +12,7 @@ from thinc.api import SGD
 from spacy_semivae.layers.shim import collect_gradients
 from spacy_semivae.pipeline.crf_vae_factories import make_crf_vae_ner, make_crf_vae_tagger
 from spacy_semivae.pipeline.ssvae_factory import make_ssvae_textcat
-from spacy_semivae.pipeline.vsl import make_vsl_ner, make_vsl_tagger
+from spacy_semivae.pipeline.vsl_factories import make_vsl_ner, make_vsl_tagger
 
 FACTORIES = {
     "vsl_tagger": make_vsl_tagger,

@@ -288,3 +288,27 @@ def test_ner_predicts_well_formed_entities_only(make_nlp):
         scores.dataXd[:] = rng.normal(size=scores.dataXd.shape) * 5
         pipe.set_annotations(docs, scores)  # raises for a path that is not well-formed
         assert [ids.shape for ids in pipe.decode(scores)] == [(7,), (0,), (1,)]
+
+
+@pytest.mark.parametrize("variant", ["g", "flat", "hier"])
+def test_an_evaluation_measures_the_units_of_the_latents(make_nlp, gold, variant):
+    nlp = make_nlp(variant=variant)
+    pipe, examples = nlp.get_pipe("vsl_tagger"), gold(nlp)
+    found = nlp.evaluate(examples)["vsl_tagger_unit_kl"]
+    assert len(found) == (6 if variant == "g" else 10)  # z, and y before it
+    kl = pipe.evaluate_terms([eg.predicted for eg in examples])["unlabeled_kl"]
+    assert sum(found) == pytest.approx(kl, rel=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{"variant": "baseline"}, {"model": {"variational": False}}])
+def test_without_a_kl_no_unit_is_measured(make_nlp, gold, settings):
+    nlp = make_nlp(**settings)
+    assert "vsl_tagger_unit_kl" not in nlp.evaluate(gold(nlp))
+
+
+def test_a_pruned_tagger_is_still_scored(make_nlp, gold):
+    nlp = make_nlp()
+    nlp.get_pipe("vsl_tagger").prune()
+    scores = nlp.evaluate(gold(nlp))
+    assert "tag_acc" in scores
+    assert "vsl_tagger_unit_kl" not in scores

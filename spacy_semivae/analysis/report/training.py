@@ -109,20 +109,22 @@ def show_units(source: Source, pipe: SemiSupervisedPipe) -> Section:
     """
     title = "Latent units over training"
     if isinstance(pipe, VSLPipe):
-        what = "Left out: a VSL's log has the KL of all units together (above), not of each."
-        return Section(title, blocks=[Note(what)])
-    if not isinstance(pipe, SSVAETextcat):
+        key, per = f"{pipe.name}_unit_kl", "token"
+    elif isinstance(pipe, SSVAETextcat):
+        key, per = UNIT_KL, "text"
+    else:
         what = "Left out: the latent of a CRF-VAE is the tag sequence; it has no units."
         return Section(title, blocks=[*warn_of_shares(source, pipe.name), Note(what)])
-    rows = [row for row in source.rows if (row.get("scores") or {}).get(UNIT_KL)]
+    rows = [row for row in source.rows if (row.get("scores") or {}).get(key)]
     if not rows:
-        what = "no evaluation in the log has the KL of the units"
-        return Section(title, blocks=[Note(f"Left out: {lack_of_generator(pipe) or what}.")])
+        lacking = isinstance(pipe, SSVAETextcat) and lack_of_generator(pipe)
+        what = lacking or "no evaluation in the log has the KL of the units"
+        return Section(title, blocks=[Note(f"Left out: {what}.")])
     steps = [row["step"] for row in rows]
-    kl = np.array([row["scores"][UNIT_KL] for row in rows], dtype=float)
+    kl = np.array([row["scores"][key] for row in rows], dtype=float)
     active = (kl > ACTIVE).sum(1).tolist()
     blocks: list[Block] = [
-        *warn_of_collapse(kl[-1], rows[-1], pipe.name),
+        *warn_of_collapse(kl[-1], rows[-1], pipe.name, per),
         Plot(
             draw_units(steps, kl[:, np.argsort(kl[-1])]),
             f"Heat map of the KL of {kl.shape[1]} units over {len(steps)} evaluations",
@@ -138,25 +140,29 @@ def show_units(source: Source, pipe: SemiSupervisedPipe) -> Section:
     ]
     lead = (
         f"{active[-1]} of {kl.shape[1]} units are active at the end: more than {ACTIVE} nats a "
-        f"text; all together carry {kl[-1].sum():.2f} nats."
+        f"{per}; all together carry {kl[-1].sum():.2f} nats."
     )
     return Section(title, lead, blocks)
 
 
-def warn_of_collapse(kl: Any, row: Row, name: str) -> Iterator[Note]:
+def warn_of_collapse(kl: Any, row: Row, name: str, per: str) -> Iterator[Note]:
     """Say when the latent carries nothing.
 
     kl (ndarray): Nats of each unit at the last evaluation, (Z,).
     row (dict): That evaluation.
     name (str): The component.
+    per (str): What the nats are of: "text" or "token".
     YIELDS (Note): A warning, if there is cause.
     """
-    weight = ((row.get("weights") or {}).get(name) or {}).get("kl") or 0.0
+    weights = (row.get("weights") or {}).get(name) or {}
+    # beside the reconstruction, which itself counts less in a VSL
+    weight = (weights.get("kl") or 0.0) / (weights.get("reconstruction") or 1.0)
     if kl.sum() < COLLAPSED and weight >= MATURE:
+        dropout = " raise word_dropout," if per == "text" else ""
         yield Note(
-            f"Posterior collapse: all units together carry {kl.sum():.3g} nats a text, so that "
-            "the decoder makes no use of them. Lengthen the schedule of kl_weight, raise "
-            "word_dropout, or make the decoder smaller.",
+            f"Posterior collapse: all units together carry {kl.sum():.3g} nats a {per}, so that "
+            f"the decoder makes no use of them. Lengthen the schedule of kl_weight,{dropout} or "
+            "make the decoder smaller.",
             warning=True,
         )
 

@@ -52,11 +52,18 @@ def test_without_a_log(source):
         assert "semivae.Logger.v1" in text
 
 
-def test_units_are_ordered_by_their_last_kl(source):
-    pipe = source.nlp.get_pipe("ssvae_textcat")
-    section = training.show_units(source, pipe)
+@pytest.mark.parametrize(
+    ("name", "key", "per"),
+    [
+        ("ssvae_textcat", "cats_unit_kl", "nats a text"),
+        ("vsl_tagger", "vsl_tagger_unit_kl", "nats a token"),
+    ],
+)
+def test_units_are_ordered_by_their_last_kl(source, name, key, per):
+    section = training.show_units(source, source.nlp.get_pipe(name))
+    assert per in section.lead
     heat, active = (block.figure.data[0] for block in section.blocks if isinstance(block, Plot))
-    kl = [row["scores"]["cats_unit_kl"] for row in source.rows]
+    kl = [row["scores"][key] for row in source.rows]
     assert [row[-1] for row in heat.z] == pytest.approx(sorted(kl[-1]), abs=1e-4)
     assert list(active.y) == [sum(value > 0.01 for value in row) for row in kl]
 
