@@ -1,6 +1,6 @@
 """Labels needed to reach the score of random selection at twice the labels.
 
-    python benchmarks/active.py                    # both corpora, 3 strategies, 3 seeds: the queue
+    python benchmarks/active.py                    # both corpora, 5 strategies, 3 seeds: the queue
     python benchmarks/active.py --only btc/entropy
     python benchmarks/active.py --report           # tables of the finished runs
     python benchmarks/active.py --quick            # tiny: 2 rounds on 60 texts, nothing is kept
@@ -28,6 +28,7 @@ from typing import Any
 import numpy
 import spacy
 import srsly
+from report_decide import make_active_tables
 from rows_crf import MINILM
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
@@ -42,7 +43,7 @@ from spacy_semivae.analysis.suggest_measures import Scored, measure
 from spacy_semivae.training.notebook import bare
 
 RESULTS = Path(__file__).parent / "results"
-STRATEGIES = ("random", "entropy", "margin")  # entropy: with diversity
+STRATEGIES = ("random", "entropy", "entropy-diverse", "margin", "margin-diverse")
 POOL = 10  # times the texts of a round, among which diversity chooses
 BATCH = 64
 SEEDS = 3
@@ -156,9 +157,11 @@ class Simulation:
         pipe: Any = nlp.get_pipe(self.corpus.factory)
         values: list[float] = []
         for some in minibatch([bare(nlp, self.docs[i]) for i in rest], BATCH):
-            values += measure(self.strategy, Scored(pipe, some, pipe.predict(some))).tolist()
+            values += measure(
+                self.strategy.split("-")[0], Scored(pipe, some, pipe.predict(some))
+            ).tolist()
         order = [rest[k] for k in numpy.argsort(-numpy.array(values), kind="stable")]
-        if self.strategy == "margin":
+        if not self.strategy.endswith("-diverse"):
             return order[:n]
         best = order[: POOL * n]
         vectors = [
@@ -208,62 +211,6 @@ def run_queue(prefix: str, folder: Path, corpora: dict[str, Corpus], seeds: int)
                 print(f"{path.stem}: {scores} ({time.time() - start:.0f} s)", flush=True)
 
 
-def report(folder: Path) -> str:
-    """Make the tables: scores by labels, and the labels needed."""
-    lines = []
-    for name in CORPORA:
-        means: dict[str, dict[int, float]] = {}
-        for strategy in STRATEGIES:
-            runs = [srsly.read_json(p) for p in sorted(folder.glob(f"active-{name}-{strategy}-*"))]
-            if runs:
-                points = zip(*[run["curve"] for run in runs])
-                means[strategy] = {
-                    p[0]["labels"]: float(numpy.mean([x["score"] for x in p])) for p in points
-                }
-        if "random" in means:
-            lines += [*score_table(name, means), "", *needed_table(name, means), ""]
-    return "\n".join(lines)
-
-
-def score_table(name: str, means: dict[str, dict[int, float]]) -> list[str]:
-    """Give the lines of the table of scores."""
-    sizes = list(means["random"])
-    lines = [f"| {name}, texts labelled | {' | '.join(map(str, sizes))} |"]
-    lines.append("|---|" + "--:|" * len(sizes))
-    for strategy, curve in means.items():
-        cells = " | ".join(f"{100 * curve[size]:.1f}" for size in sizes)
-        lines.append(f"| {strategy} | {cells} |")
-    return lines
-
-
-def needed_table(name: str, means: dict[str, dict[int, float]]) -> list[str]:
-    """Give the lines of the table of labels needed, in shares of what random selection needs."""
-    doubled = [size for size in means["random"] if 2 * size in means["random"]]
-    head = [f"random at {2 * size}" for size in doubled]
-    lines = [f"| {name}, labels needed to reach | {' | '.join(head)} |"]
-    lines.append("|---|" + "--:|" * len(doubled))
-    for strategy in means:
-        if strategy != "random":
-            goals = [means["random"][2 * size] for size in doubled]
-            found = [labels_needed(means[strategy], goal) for goal in goals]
-            cells = " | ".join("not reached" if x is None else f"{x:.0f}" for x in found)
-            lines.append(f"| {strategy} | {cells} |")
-    return lines
-
-
-def labels_needed(curve: dict[int, float], goal: float) -> float | None:
-    """Give where a curve first reaches a score, by straight lines between its points."""
-    before: tuple[int, float] | None = None
-    for size, score in curve.items():
-        if score >= goal:
-            if before is None:
-                return float(size)
-            step = (goal - before[1]) / (score - before[1])
-            return before[0] + step * (size - before[0])
-        before = (size, score)
-    return None
-
-
 def main() -> None:
     """Run the queue, or report."""
     parser = argparse.ArgumentParser(
@@ -275,7 +222,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     if args.report:
-        sys.stdout.write(report(RESULTS))
+        sys.stdout.write(make_active_tables(RESULTS))
         return
     if not args.quick:
         run_queue(args.only, RESULTS, CORPORA, args.seeds)
@@ -283,7 +230,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         tiny = {name: replace(corpus, **QUICK) for name, corpus in CORPORA.items()}
         run_queue(args.only, Path(folder), tiny, 1)
-        sys.stdout.write(report(Path(folder)))
+        sys.stdout.write(make_active_tables(Path(folder)))
 
 
 if __name__ == "__main__":

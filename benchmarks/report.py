@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy
 import report_crf
+import report_decide
 import report_ssvae
 import srsly
 from result_files import RESULTS, make_probe_table, read_results
@@ -54,6 +55,7 @@ COMPARED = [
     ("ii", "ii-labeled"),
     ("ii", "tfidf-lr"),
     ("ii-s2", "ii"),
+    ("ii-s2-long", "ii"),
     ("ii-s1", "ii"),
     ("ii", "vanilla"),
     ("ii", "i"),
@@ -198,6 +200,10 @@ def main() -> None:
     tables["probes-ssvae"] = make_probe_table(report_ssvae.CORPORA)
     tables["discrimination"] = report_ssvae.make_discrimination_table()
     tables["speed-ssvae"] = report_ssvae.make_speed_tables()
+    tables["active"] = report_decide.make_active_tables()
+    tables["bootstrap"] = report_decide.make_bootstrap_table()
+    tables["calibrated"] = report_decide.make_calibrated_table()
+    tables["thresholds"] = report_decide.make_threshold_table()
     for name, table in tables.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         if begin not in page:
