@@ -23,6 +23,16 @@ ENCODER = {
     "hidden": 8,
     "min_count": 1,
 }
+CONVOLUTION = {
+    "@architectures": "spacy.HashEmbedCNN.v2",
+    "width": 8,
+    "depth": 1,
+    "embed_size": 50,
+    "window_size": 1,
+    "maxout_pieces": 2,
+    "subword_features": True,
+    "pretrained_vectors": None,
+}
 MODELS = {
     "vsl": {"variant": "hier", "width_y": 4, "width_z": 6, "hidden": 8, "width": 8}
     | {"tok2vec": ENCODER},

@@ -31,7 +31,7 @@ from .suggest_diversity import k_center, text_vectors
 from .suggest_measures import MEASURES, Scored, measure
 from .suggest_tasks import make_tasks
 
-DIVERSITIES = ("kcenter", "none")
+DIVERSITIES = ("none", "kcenter")
 DIGITS = 6  # of scores
 
 
@@ -42,8 +42,8 @@ class SuggestSettings:
     n (int): Texts wanted.
     by (str): A key of `suggest_measures.MEASURES`.
     component (str | None): The component; None for the only one of this package.
-    diversity (str): One of `DIVERSITIES`: k-center greedy on the encoder's states within the pool,
-        or the first of the pool.
+    diversity (str): One of `DIVERSITIES`: the first of the pool, or k-center greedy on the
+        encoder's states within it.
     pool (int): Texts of the pool; 0 for ten times those wanted.
     per_token (bool): Whether a measure is divided by the text's tokens.
     samples (int): Samples of the latents, for disagreement.
@@ -53,9 +53,9 @@ class SuggestSettings:
     """
 
     n: int = 50
-    by: str = "entropy"
+    by: str = "margin"
     component: str | None = None
-    diversity: str = "kcenter"
+    diversity: str = "none"
     pool: int = 0
     per_token: bool = False
     samples: int = 8

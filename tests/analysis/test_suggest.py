@@ -63,7 +63,7 @@ def test_where_texts_stand_and_per_token(raw, tiny_pipeline):
     nlp = tiny_pipeline("vsl_ner")
     every = {t.text: t for t in suggest(nlp, raw, SuggestSettings(n=50))}
     assert {k: v for k, v in every["Rome"].meta.items() if k != "score"} == {
-        "by": "entropy",
+        "by": "margin",
         "file": "raw.txt",
         "line": 2,
     }
@@ -124,7 +124,7 @@ def test_memory_holds_the_pool_alone(tmp_path, tiny_pipeline):
     ("settings", "message"),
     [
         ({"by": "luck"}, "by must be one of entropy, margin, entities, disagreement, got 'luck'"),
-        ({"diversity": "x"}, "diversity must be one of kcenter, none, got 'x'"),
+        ({"diversity": "x"}, "diversity must be one of none, kcenter, got 'x'"),
         ({"n": 0}, "must be positive, got 0"),
         ({"n": 5, "pool": 4}, "must hold the 5 texts wanted, got 4"),
     ],

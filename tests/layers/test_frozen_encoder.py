@@ -75,17 +75,6 @@ def test_a_part_drawn_at_random_is_the_same_each_time(tiny_bert, tmp_path):
 # Storage
 
 
-@pytest.fixture
-def _no_pickle(monkeypatch):
-    def refuse(*arguments, **settings):
-        raise AssertionError("a pickle was written or read")
-
-    for module in (torch, pickle):
-        for name in ("save", "load", "loads", "dump", "dumps", "Pickler", "Unpickler"):
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, refuse)
-
-
 @pytest.mark.usefixtures("_no_pickle")
 def test_bytes_need_neither_folder_nor_pickle(tiny_bert):
     docs, model = make(*SENTENCES), build(tiny_bert)

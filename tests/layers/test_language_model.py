@@ -344,17 +344,6 @@ def test_the_first_row_is_the_start_piece_alone(tmp_path, vocab):
     numpy.testing.assert_allclose(found, expected.repeat(2, 0), rtol=1e-4, atol=1e-5)
 
 
-@pytest.fixture
-def _no_pickle(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("a pickle was written or read")
-
-    for module in (torch, pickle):
-        for name in {"save", "load", "loads", "dump", "dumps", "Pickler", "Unpickler"}:
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, refuse)
-
-
 @pytest.mark.usefixtures("_no_pickle")
 def test_bytes_round_trip_without_the_folder(tmp_path, vocab):
     # stored in half precision: both before and after the round trip it computes in single

@@ -124,17 +124,6 @@ def test_averages_of_another_shim_are_left_alone(shim):
     assert shim.version == version
 
 
-@pytest.fixture
-def _no_pickle(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("a pickle was written or read")
-
-    for module in (torch, pickle):
-        for name in {"save", "load", "loads", "dump", "dumps", "Pickler", "Unpickler"}:
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, refuse)
-
-
 @pytest.mark.usefixtures("_no_pickle")
 def test_bytes_round_trip_without_pickle(shim):
     step(shim, Adam(0.1), "left")

@@ -6,6 +6,7 @@ import numpy
 import pytest
 import spacy
 import torch
+from tiny import CONVOLUTION
 
 from spacy_semivae.architectures.models import build_ssvae
 from spacy_semivae.layers.targets import set_vocabulary
@@ -116,20 +117,9 @@ def test_what_does_not_fit(lm, make_reader, docs):
     model = make_reader(hidden=7).initialize(X=docs)
     with pytest.raises(ValueError, match=r"shape \(24, 5\), but the classifier needs \(28, 5\)"):
         start_classifier(lm, model, encoder=False)
-    tok2vec = spacy.registry.resolve(
-        {
-            "tok2vec": {
-                "@architectures": "spacy.HashEmbedCNN.v2",
-                "width": 4,
-                "depth": 1,
-                "embed_size": 10,
-                "window_size": 1,
-                "maxout_pieces": 2,
-                "subword_features": False,
-                "pretrained_vectors": None,
-            }
-        }
-    )["tok2vec"]
+    tok2vec = spacy.registry.resolve({"tok2vec": {**CONVOLUTION, "width": 4, "embed_size": 10}})[
+        "tok2vec"
+    ]
     alone = make_reader(tok2vec=tok2vec, decoder=None).initialize(X=docs)
     with pytest.raises(ValueError, match="this classifier has none"):
         start_classifier(lm, alone, encoder=False)

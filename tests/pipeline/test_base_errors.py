@@ -7,6 +7,7 @@ import torch
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import Adam
+from tiny import CONVOLUTION
 
 FACTORIES = ("vsl_tagger", "vsl_ner", "crf_vae_tagger", "crf_vae_ner", "ssvae_textcat")
 
@@ -63,16 +64,7 @@ def test_vectors_that_went_missing_are_an_error(make_nlp, gold):
     "encoder",
     [
         {},
-        {
-            "@architectures": "spacy.HashEmbedCNN.v2",
-            "width": 8,
-            "depth": 1,
-            "embed_size": 50,
-            "window_size": 1,
-            "maxout_pieces": 2,
-            "subword_features": True,
-            "pretrained_vectors": None,
-        },
+        CONVOLUTION,
     ],
 )
 @pytest.mark.parametrize("factory", FACTORIES)

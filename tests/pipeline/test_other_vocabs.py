@@ -5,6 +5,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import fix_random_seed
 from thinc.api import Adam
+from tiny import CONVOLUTION
 
 from spacy_semivae.training.private_vocab import make_private
 
@@ -64,16 +65,7 @@ def test_word_pieces_are_the_same(make_nlp, gold, tensors, crf_model):
 
 @pytest.mark.parametrize("factory", ["vsl_tagger", "crf_vae_ner"])
 def test_listeners_learn_the_same(factory, make_nlp, gold, raw, tensors):
-    encoder = {
-        "@architectures": "spacy.HashEmbedCNN.v2",
-        "width": 8,
-        "depth": 1,
-        "embed_size": 50,
-        "window_size": 1,
-        "maxout_pieces": 2,
-        "subword_features": True,
-        "pretrained_vectors": True,
-    }
+    encoder = {**CONVOLUTION, "pretrained_vectors": True}
     listener = {"@architectures": "spacy.Tok2VecListener.v1", "width": 8, "upstream": "*"}
     generator = {"@architectures": "semivae.MFGenerator.v1", "width": 6}
     settings = {"generator": generator} if factory == "crf_vae_ner" else {}

@@ -8,6 +8,7 @@ import spacy
 from spacy.training import Example
 from spacy.util import fix_random_seed
 from thinc.api import Adam
+from tiny import CONVOLUTION
 
 from spacy_semivae.layers.shim import collect_gradients
 from spacy_semivae.pipeline.latents import PATIENCE
@@ -15,16 +16,6 @@ from spacy_semivae.pipeline.latents import PATIENCE
 NAME = "ssvae_textcat"
 TRIP, TALK = "city trip \U0001f600", "talk"
 TERMS = ("classification", "reconstruction", "kl", "label_prior", "entropy")
-CONVOLUTION = {
-    "@architectures": "spacy.HashEmbedCNN.v2",
-    "width": 8,
-    "depth": 1,
-    "embed_size": 50,
-    "window_size": 1,
-    "maxout_pieces": 2,
-    "subword_features": True,
-    "pretrained_vectors": None,
-}
 LISTENER = {"@architectures": "spacy.Tok2VecListener.v1", "width": 8, "upstream": "*"}
 SMALL = {"width": 8, "hidden": 12, "width_z": 4, "width_y": 4, "dropout": 0.0}
 

@@ -9,6 +9,7 @@ import numpy
 import pytest
 import spacy
 from numpy.testing import assert_allclose
+from tiny import CONVOLUTION
 
 THREADS, ROUNDS = 8, 2
 FACTORIES = ("vsl_tagger", "vsl_ner", "crf_vae_tagger", "crf_vae_ner", "ssvae_textcat")
@@ -99,14 +100,9 @@ def test_a_frozen_transformer(cache, make_nlp, tiny_bert, tmp_path):
 
 
 def test_encoders_side_by_side(make_nlp):
-    conv = {
-        "@architectures": "spacy.HashEmbedCNN.v2",
-        **{"width": 8, "depth": 1, "embed_size": 50, "window_size": 1, "maxout_pieces": 2},
-        **{"subword_features": True, "pretrained_vectors": None},
-    }
     first = {"@architectures": "semivae.CharWordBiGRU.v1", "width": 8, "char_width": 6}
     encoder = {
         "@architectures": "semivae.ConcatEncoders.v1",
-        "encoders": {"first": first, "second": conv},
+        "encoders": {"first": first, "second": CONVOLUTION},
     }
     check(make_nlp(model={"tok2vec": encoder}), "vsl_tagger")
