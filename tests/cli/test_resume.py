@@ -134,8 +134,8 @@ def test_a_changed_config(semivae, tiny, tmp_path):
     code, output = semivae(*args)
     assert code == 0, output
     plain = re.sub(r"\x1b\[\d[;\d]*m", "", output)
-    assert "Setting changed training.max_steps: 4 then, 6 now" in plain
-    assert "Setting kept as it was components.vsl_tagger.alpha" in plain
+    assert "Setting changed: training.max_steps: 4 then, 6 now" in plain
+    assert "Setting kept as it was: components.vsl_tagger.alpha" in plain
     assert last_step(tmp_path) == 6
 
 
