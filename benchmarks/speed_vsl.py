@@ -55,7 +55,7 @@ def forget_words(nlp: Language) -> None:
     """Empty the caches of distinct words, as if no text had been seen."""
     for node in nlp.get_pipe("vsl_tagger").model.walk():  # type: ignore[attr-defined]
         if node.name == "char_word_bigru":
-            node.attrs["index"] = None
+            node.attrs.pop("index", None)
             node.shims[0].version += 1
 
 

@@ -103,7 +103,6 @@ def char_word_bigru(
             "min_count": min_count,
             "normalize": list(normalize),
             "set_vocabulary": set_vocabulary,
-            "index": None,
             "spellings": Spellings(),
         },
         shims=[TorchShim(CharWordBiGRU, cfg)],
@@ -236,12 +235,13 @@ def set_vocabulary(model: EncoderT, counts: Counter[str], vocab: Vocab) -> None:
     model.attrs["chars"] = "".join(sorted(char for char, n in chars.items() if n > 1)) or " "
     enough = [form for form, n in forms.items() if n >= model.attrs["min_count"]]
     model.attrs["words"] = sorted(enough) if embeddings != "fixed" else []
-    model.attrs["index"] = None
+    model.attrs.pop("index", None)
 
 
 def get_index(model: EncoderT) -> WordIndex:
     """Give the index of words, made anew after loading or a change of the vocabulary."""
-    index = model.attrs["index"]
+    # no attribute without an index: a pipeline that was loaded would be saved with another byte
+    index = model.attrs.get("index")
     if index is None or index.words is not model.attrs["words"]:
         # a tuple, because a deep copy of the model keeps it and with it the index
         model.attrs["words"] = tuple(model.attrs["words"])

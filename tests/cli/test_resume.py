@@ -82,6 +82,15 @@ def test_killed_at_random_moments(kills, semivae, tiny, start_process, tmp_path)
         assert files(cut / last) == files(whole / last)
 
 
+def test_a_run_that_is_over_stays_as_it_is(semivae, tiny, tmp_path):
+    args = [*tiny(**{**STEPS, "training__max_steps": 6}, **EVERY), "--output", tmp_path]
+    assert semivae(*args)[0] == 0
+    before = files(tmp_path / "model-last")
+    code, output = semivae(*args, "--resume")
+    assert code == 0, output
+    assert files(tmp_path / "model-last") == before
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_run_that_goes_on_later(number, semivae, tiny, start_process, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -309,3 +309,12 @@ def test_a_score_without_weight_is_reported(make_nlp, gold):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert spacy_semivae.train(*arguments, max_steps=1)["score"] > 0
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_what_was_loaded_is_saved_as_it_was(factory, make_nlp, gold, fit, through_bytes):
+    nlp = make_nlp(factory)
+    fit(nlp, gold(nlp), 1)
+    nlp("Ann saw no zebras")  # fills caches
+    saved = nlp.get_pipe(factory).to_bytes()
+    assert through_bytes(nlp).get_pipe(factory).to_bytes() == saved
