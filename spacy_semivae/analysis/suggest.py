@@ -44,7 +44,7 @@ class SuggestSettings:
     component (str | None): The component; None for the only one of this package.
     diversity (str): One of `DIVERSITIES`: the first of the pool, or k-center greedy on the
         encoder's states within it.
-    pool (int): Texts of the pool; 0 for ten times those wanted.
+    pool (int): Texts of the pool, for k-center; 0 for ten times those wanted.
     per_token (bool): Whether a measure is divided by the text's tokens.
     samples (int): Samples of the latents, for disagreement.
     seed (int): Seed of the samples.
@@ -71,6 +71,8 @@ class SuggestSettings:
             raise ValueError(f"{rule}, got {self.diversity!r}")
         if self.n < 1 or self.samples < 1:
             raise ValueError(f"n and samples must be positive, got {self.n} and {self.samples}")
+        if self.pool and self.diversity == "none":
+            raise ValueError("without diversity there is no pool to choose from: use kcenter")
         if self.pool and self.pool < self.n:
             raise ValueError(f"the pool must hold the {self.n} texts wanted, got {self.pool}")
 
@@ -165,7 +167,8 @@ class Chooser:
         self.pipe = find_component(nlp, settings.component)
         self.later = nlp.pipe_names[nlp.pipe_names.index(self.pipe.name) :]
         self.excluded = {text_key(text) for path in settings.exclude for text in read_texts(path)}
-        self.pool = Pool(settings.pool or 10 * settings.n)
+        spread = 10 if settings.diversity == "kcenter" else 1
+        self.pool = Pool(settings.pool or spread * settings.n)
         self.order = 0
 
     def read(self, records: Sequence[RawRecord]) -> None:

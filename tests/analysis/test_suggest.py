@@ -38,7 +38,7 @@ def test_the_best_come_first_whatever_the_batch(factory, by, raw, tiny_pipeline)
     nlp = tiny_pipeline(factory)
     expected = rank(nlp, by)
     for batch_size in (1, 3, 100):
-        settings = SuggestSettings(n=4, by=by, diversity="none", pool=4, batch_size=batch_size)
+        settings = SuggestSettings(n=4, by=by, batch_size=batch_size)
         found = suggest(nlp, raw, settings)
         assert [task.text for task in found] == expected[:4]
     values = [task.meta["score"] for task in found]
@@ -93,8 +93,7 @@ def test_diversity_avoids_texts_that_are_alike(tmp_path, tiny_pipeline):
     path = tmp_path / "raw.txt"
     path.write_text("Ann saw Bob\nann saw Bob .\nBob likes us\n", encoding="utf8")
     for diversity in ("kcenter", "none"):
-        settings = SuggestSettings(n=2, diversity=diversity, by="entropy", pool=3)
-        assert len(suggest(nlp, path, settings)) == 2
+        assert len(suggest(nlp, path, SuggestSettings(n=2, diversity=diversity))) == 2
 
 
 def test_pool_keeps_the_best_and_one_of_each():
@@ -126,7 +125,8 @@ def test_memory_holds_the_pool_alone(tmp_path, tiny_pipeline):
         ({"by": "luck"}, "by must be one of entropy, margin, entities, disagreement, got 'luck'"),
         ({"diversity": "x"}, "diversity must be one of none, kcenter, got 'x'"),
         ({"n": 0}, "must be positive, got 0"),
-        ({"n": 5, "pool": 4}, "must hold the 5 texts wanted, got 4"),
+        ({"pool": 60}, "no pool to choose from: use kcenter"),
+        ({"n": 5, "pool": 4, "diversity": "kcenter"}, "must hold the 5 texts wanted, got 4"),
     ],
 )
 def test_wrong_settings(settings, message):

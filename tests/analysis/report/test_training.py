@@ -78,6 +78,15 @@ def test_a_collapse_is_a_warning(source, kl, weight, warns):
     assert [b.warning for b in blocks if isinstance(b, Note)] == [True] * warns
 
 
+def test_a_collapse_of_a_vsl(source):
+    row = {"step": 9, "losses": {}, "scores": {"vsl_tagger_unit_kl": [0.001]}, "score": 0.5}
+    row["weights"] = {"vsl_tagger": {"kl": 0.08, "reconstruction": 0.1}}
+    pipe = source.nlp.get_pipe("vsl_tagger")
+    (text,) = texts(training.show_units(replace(source, rows=[row]), pipe))
+    assert "0.001 nats a token" in text
+    assert "word_dropout" not in text
+
+
 @pytest.mark.parametrize(("share", "warns"), [(0.9999, 1), (0.01, 1), (0.9, 0)])
 def test_a_recognizer_that_says_o_everywhere(source, share, warns):
     row = {"step": 9, "losses": {"crf_vae_ner_decoded_outside": share}}
