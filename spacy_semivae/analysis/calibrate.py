@@ -2,7 +2,8 @@
 
 Guo et al. (ICML 2017), "On Calibration of Modern Neural Networks": scores are divided by one scalar
 T. Classes keep their order, tag paths too, so that no label changes. In a CRF all scores, those of
-transitions too, are divided: q^(1/T) is again a CRF, and its marginals and spans are exact.
+transitions too, are divided: q^(1/T) is again a CRF, and its marginals and spans are exact. What
+is likely is what is asked about: classes, tag paths, or whether spans are entities.
 """
 
 import math
@@ -21,7 +22,7 @@ from ..labels import MISSING, SpanLabels
 from ..pipeline.base import SemiSupervisedPipe
 from ..pipeline.crf_vae import CRFVAEPipe
 from ..pipeline.text_labels import TextLabels
-from .reliability import BATCH, OFF_PATH, Reliability, judge, measure, read_gold
+from .reliability import BATCH, OFF_PATH, Reliability, judge, measure, read_gold, score_spans
 from .trust import find_pipes
 
 LOW, HIGH = 0.1, 10.0  # temperatures that are looked at
@@ -30,6 +31,9 @@ WIDTH = 1e-3  # of the interval, in log T, at which the search ends
 FLAT = 1e-6  # nats
 EDGE = 1.2  # factor from the lowest and the highest within which there was no end
 GOLDEN = (5**0.5 - 1) / 2
+TINY = 1e-7  # what a probability is from 0 and 1 at least
+
+Part = tuple[int, Callable[[float], float]]  # outcomes, and temperature to the sum of -log p
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def calibrate(
     dev (Sequence[Example]): What `trust.predict_corpus` gives: to fit on.
     test (Sequence[Example] | None): To measure on; None for dev.
     RETURNS (list[Calibration]): What was done.
-    RAISES (ValueError): Where dev has no annotation, and for a component with thresholds.
+    RAISES (ValueError): As `calibrate_pipe`.
     """
     return [calibrate_pipe(pipe, dev, test or dev) for pipe in find_pipes(nlp)]
 
@@ -76,7 +80,8 @@ def calibrate_pipe(
     dev (Sequence[Example]): Predicted and annotated Docs to fit on.
     test (Sequence[Example]): Those to measure on.
     RETURNS (Calibration): What was done.
-    RAISES (ValueError): Where dev has no annotation, and for a component with thresholds.
+    RAISES (ValueError): Where dev has no annotation, or a recognizer finds no span in it; for a
+        component with thresholds.
     """
     before = measure_all(pipe, test)
     temperature = fit_temperature(make_loss(pipe, dev))
@@ -100,29 +105,59 @@ def measure_all(pipe: SemiSupervisedPipe, examples: Sequence[Example]) -> dict[s
 
 
 def make_loss(pipe: SemiSupervisedPipe, examples: Sequence[Example]) -> Callable[[float], float]:
-    """Prepare the likelihood of the annotation; the model scores each Doc once.
+    """Prepare the likelihood of what is annotated; the model scores each Doc once.
 
     pipe (SemiSupervisedPipe): The component.
     examples (Sequence[Example]): Predicted and annotated Docs.
-    RETURNS (Callable): The temperature to -log p(annotation | text), nats per token or text.
-    RAISES (ValueError): Without annotation.
+    RETURNS (Callable): The temperature to the mean of -log p in nats: of the classes of tokens or
+        texts, of a recognizer's likely spans that they are entities, or are none.
+    RAISES (ValueError): Without annotation, and where a recognizer finds no span.
     """
-    batches = []
-    for some in minibatch(examples, BATCH):
-        gold = np.concatenate([encode_gold(pipe, eg) for eg in some])
-        batches.append((pipe.predict([eg.predicted for eg in some]), gold))
-    known = sum(int((gold >= 0).sum()) for _, gold in batches)
+    prepare, what = prepare_classes, "one of its labels"
+    if isinstance(pipe.scheme, SpanLabels):
+        prepare, what = prepare_spans, "a span that it finds likely"
+    parts = [prepare(pipe, some) for some in minibatch(examples, BATCH)]
+    known = sum(n for n, _ in parts)
     if not known:
         raise ValueError(
             f"Component '{pipe.name}' needs annotated Docs to be calibrated, but none of "
-            f"{len(examples)} has one of its labels"
+            f"{len(examples)} has {what}"
         )
-    measure_batch = chain_likelihood if isinstance(pipe, CRFVAEPipe) else class_likelihood
+    return lambda temperature: sum(lose(temperature) for _, lose in parts) / known
 
-    def loss(temperature: float) -> float:
-        return -sum(measure_batch(pipe, *batch, temperature) for batch in batches) / known
 
-    return loss
+def prepare_spans(pipe: Any, examples: Sequence[Example]) -> Part:
+    """Prepare the likelihood of entities.
+
+    Fitted on tag paths, a temperature answers for all that is not found, too, and the
+    probabilities of what is found stay off.
+
+    pipe (CRFVAENer | VSLNer): The recognizer.
+    examples (Sequence[Example]): Predicted and annotated Docs.
+    RETURNS (Part): Of the spans on the best path or, at temperature 1, above `OFF_PATH`.
+    """
+    with pipe.tempered(1.0):
+        spans = score_spans(pipe, examples, OFF_PATH)
+
+    def lose(temperature: float) -> float:
+        with pipe.tempered(temperature):
+            P = spans.probabilities().clip(TINY, 1 - TINY)
+        return -float(np.log(np.where(spans.correct, P, 1 - P)).sum())
+
+    return len(spans.correct), lose
+
+
+def prepare_classes(pipe: SemiSupervisedPipe, examples: Sequence[Example]) -> Part:
+    """Prepare the likelihood of the annotated classes.
+
+    pipe (SemiSupervisedPipe): The tagger or text classifier.
+    examples (Sequence[Example]): Predicted and annotated Docs.
+    RETURNS (Part): Of a CRF's tag paths; else of independent tags, or texts.
+    """
+    scores = pipe.predict([eg.predicted for eg in examples])
+    gold = np.concatenate([encode_gold(pipe, eg) for eg in examples])
+    measure = chain_likelihood if isinstance(pipe, CRFVAEPipe) else class_likelihood
+    return int((gold >= 0).sum()), lambda temperature: -measure(pipe, scores, gold, temperature)
 
 
 def encode_gold(pipe: SemiSupervisedPipe, example: Example) -> NDArray[np.int64]:

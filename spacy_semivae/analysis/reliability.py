@@ -19,7 +19,7 @@ from spacy.util import minibatch
 from ..labels import SpanLabels, TokenLabels
 from ..pipeline.base import SemiSupervisedPipe
 from ..pipeline.crf_vae_ner import CRFVAENer
-from ..pipeline.ner import multiply_tags
+from ..pipeline.ner import Rows
 from ..pipeline.text_labels import TextLabels, read_class
 
 BINS = 10  # of equal width, from 0 to 1
@@ -57,6 +57,21 @@ class Judged:
     P: NDArray[np.float64]  # probabilities, (n,)
     correct: NDArray[np.bool_]  # whether each came true, (n,)
     labels: Sequence[str] = ()  # what was predicted, n of them
+
+
+@dataclass(frozen=True)
+class ScoredSpans:
+    """Spans of Docs of which it is known whether they are entities."""
+
+    pipe: Any  # the recognizer
+    scores: Any  # what its `predict` gave
+    rows: Sequence[Rows]  # the spans of each Doc
+    correct: NDArray[np.bool_]  # whether each is an entity, (n,)
+
+    def probabilities(self) -> NDArray[np.float64]:
+        """RETURNS (ndarray): Those of the spans at the recognizer's present temperature, (n,)."""
+        P = self.pipe.span_probabilities(self.scores, self.rows)
+        return np.concatenate([np.zeros(0), *P])
 
 
 def measure(judged: Judged, *, bins: int = BINS) -> Reliability:
@@ -149,12 +164,29 @@ def judge_spans(
     """YIELDS (tuple[str, float, bool]): Of each span all of whose tokens are annotated the label,
     the probability, and whether it is an entity.
     """
-    for eg, spans in zip(examples, find_spans(pipe, [eg.predicted for eg in examples], threshold)):
+    found = score_spans(pipe, examples, threshold)
+    labels = [pipe.labels[label] for rows in found.rows for _, _, label in rows]
+    return zip(labels, found.probabilities().tolist(), found.correct.tolist())
+
+
+def score_spans(pipe: Any, examples: Sequence[Example], threshold: float) -> ScoredSpans:
+    """Find likely spans, and look them up in the annotation.
+
+    pipe (CRFVAENer | VSLNer): The recognizer.
+    examples (Sequence[Example]): Predicted and annotated Docs.
+    threshold (float): Probability above which a span counts that is not on the best path.
+    RETURNS (ScoredSpans): Those all of whose tokens are annotated.
+    """
+    docs = [eg.predicted for eg in examples]
+    scores = pipe.predict(docs)
+    rows, correct = [], []
+    for eg, found in zip(examples, propose_rows(pipe, docs, scores, threshold)):
         ents, tags = eg.get_aligned_ents_and_ner()
         gold = {(ent.start, ent.end, ent.label_) for ent in ents}
-        for (start, end, label), p in spans.items():
-            if None not in tags[start:end]:
-                yield label, p, (start, end, label) in gold
+        known = [row for row in found if None not in tags[row[0] : row[1]]]
+        rows.append(known)
+        correct += [(start, end, pipe.labels[label]) in gold for start, end, label in known]
+    return ScoredSpans(pipe, scores, rows, np.array(correct, dtype=bool))
 
 
 def find_spans(pipe: Any, docs: Sequence[Doc], threshold: float = OFF_PATH) -> list[Spans]:
@@ -165,32 +197,30 @@ def find_spans(pipe: Any, docs: Sequence[Doc], threshold: float = OFF_PATH) -> l
     threshold (float): Probability above which a span counts that is not on the best path.
     RETURNS (list[dict]): Probabilities of each Doc's spans.
     """
-    if isinstance(pipe, CRFVAENer):
-        return find_crf_spans(pipe, docs, threshold)
-    found = predict_classes(pipe, docs)
-    on_path = pipe.path_rows(docs, [ids for ids, _ in found])
-    rows = [sorted({*some, *likely_rows(P, threshold)}) for some, (_, P) in zip(on_path, found)]
-    return [name_rows(pipe, some, multiply_tags(P, some)) for some, (_, P) in zip(rows, found)]
+    scores = pipe.predict(docs)
+    rows = propose_rows(pipe, docs, scores, threshold)
+    return [
+        {(i, j, pipe.labels[label]): float(p) for (i, j, label), p in zip(some, P)}
+        for some, P in zip(rows, pipe.span_probabilities(scores, rows))
+    ]
 
 
-def find_crf_spans(pipe: CRFVAENer, docs: Sequence[Doc], threshold: float) -> list[Spans]:
-    """Find spans by their exact probability.
+def propose_rows(pipe: Any, docs: Sequence[Doc], scores: Any, threshold: float) -> list[Rows]:
+    """Find the spans of the best path, and all others that are likely.
 
-    pipe (CRFVAENer): The recognizer.
+    pipe (CRFVAENer | VSLNer): The recognizer.
     docs (Sequence[Doc]): The Docs, not changed.
+    scores (Any): What its `predict` gave for them.
     threshold (float): Probability above which a span counts that is not on the best path.
-    RETURNS (list[dict]): Probabilities of each Doc's spans.
+    RETURNS (list[Rows]): The spans of each Doc, by start, end and type.
     """
-    posterior = pipe.posterior(docs)
-    on_path = pipe.path_rows(docs, posterior.paths())
-    output = []
-    for rows, P, others in zip(
-        on_path, posterior.span_probabilities(on_path), posterior.candidates(threshold)
-    ):
-        spans = {(c.start, c.end, c.label): c.probability for c in others}
-        spans.update(zip(rows, P.tolist()))
-        output.append(name_rows(pipe, list(spans), spans.values()))
-    return output
+    on_path = pipe.path_rows(docs, pipe.decode(scores))
+    if isinstance(pipe, CRFVAENer):
+        found = pipe.read(scores).candidates(threshold)
+        likely = [{(c.start, c.end, c.label) for c in some} for some in found]
+    else:
+        likely = [set(likely_rows(P, threshold)) for P in pipe.probabilities(scores)]
+    return [sorted(some.union(rows)) for some, rows in zip(likely, on_path)]
 
 
 def likely_rows(P: NDArray[np.float32], threshold: float) -> Iterator[tuple[int, int, int]]:
@@ -211,10 +241,3 @@ def likely_rows(P: NDArray[np.float32], threshold: float) -> Iterator[tuple[int,
             product *= float(P[token, inside])
             if product <= threshold:
                 break
-
-
-def name_rows(
-    pipe: SemiSupervisedPipe, rows: Sequence[tuple[int, int, int]], P: Iterable[float]
-) -> Spans:
-    """RETURNS (dict): Probabilities by first token, token after the last, and label."""
-    return {(i, j, pipe.labels[label]): float(p) for (i, j, label), p in zip(rows, P)}

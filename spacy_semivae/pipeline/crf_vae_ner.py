@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from numpy.typing import NDArray
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
@@ -17,7 +18,7 @@ from ..layers.crf_vae import CRFBatch, CRFTerms, Tagging
 from ..modules.units import OUTSIDE
 from .collapse import CollapseWatch
 from .crf_vae import CRFVAEPipe
-from .ner import EntityMixin, make_candidates, store_spans
+from .ner import EntityMixin, Rows, make_candidates, store_spans
 from .weights import Weight, WeightSetting
 
 
@@ -128,6 +129,15 @@ class CRFVAENer(EntityMixin, CRFVAEPipe):
         if self.store_probabilities:
             for doc, probabilities in zip(docs, posterior.marginals()):
                 doc.user_data[f"{self.name}_probabilities"] = probabilities
+
+    def span_probabilities(self, scores: Tagging, rows: Sequence[Rows]) -> list[NDArray[Any]]:
+        """Give the exact probability of spans.
+
+        scores (Tagging): What `predict` gave.
+        rows (Sequence[Rows]): The spans of each Doc.
+        RETURNS (list[ndarray]): Probabilities of each Doc's spans, (spans,).
+        """
+        return self.read(scores).span_probabilities(rows)
 
     def score_spans(self, doc: Doc, spans: Sequence[Span]) -> list[float]:
         """Give the exact probability of any spans, also off the best path.

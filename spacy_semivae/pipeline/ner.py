@@ -1,6 +1,6 @@
 """What entity recognizers share: which Examples are annotated, and their rejected spans."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ class EntityMixin:
     incorrect_spans_key: str | None
     name: str
     labels: tuple[str, ...]
+    probabilities: Callable[[Any], list[Any]]
     thresholds: dict[str, float]
     has_thresholds = True
 
@@ -72,6 +73,16 @@ class EntityMixin:
         found = [self.scheme.decode(doc, ids) for doc, ids in zip(docs, paths)]
         index = self.labels.index
         return [[(s.start, s.end, index(s.label_)) for s in spans] for spans in found]
+
+    def span_probabilities(self, scores: Any, rows: Sequence[Rows]) -> list[NDArray[Any]]:
+        """Give the probability of spans.
+
+        scores (Any): What `predict` gave.
+        rows (Sequence[Rows]): The spans of each Doc.
+        RETURNS (list[ndarray]): Probabilities of each Doc's spans, (spans,): those of their tags,
+            which are independent given the text, multiplied.
+        """
+        return [multiply_tags(P, some) for P, some in zip(self.probabilities(scores), rows)]
 
     def hold_back(
         self, docs: Sequence[Doc], paths: Sequence[Any], found: Sequence[Sequence[Candidate]]

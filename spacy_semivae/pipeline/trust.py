@@ -1,7 +1,8 @@
 """What is set after training: a temperature for the probabilities, and thresholds of labels."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from .adaptive import round_digits
 from .labeled import LabeledPipe
@@ -40,6 +41,19 @@ class CalibratedPipe(LabeledPipe):
                 "probabilities: take them off (a precision of 0), calibrate, and choose them anew"
             )
         self.cfg["calibration_temperature"] = temperature
+
+    @contextmanager
+    def tempered(self, temperature: float) -> Iterator[None]:
+        """Let probabilities have another temperature for a while.
+
+        temperature (float): Above 0.
+        """
+        present = self.cfg["calibration_temperature"]
+        self.cfg["calibration_temperature"] = temperature
+        try:
+            yield
+        finally:
+            self.cfg["calibration_temperature"] = present
 
     @property
     def thresholds(self) -> dict[str, float]:

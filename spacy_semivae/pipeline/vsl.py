@@ -26,7 +26,7 @@ from ..modules.gaussian import Gaussian
 from ..modules.viterbi import transition_scores, viterbi
 from ..modules.vsl import Prior
 from .base import SemiSupervisedPipe, split
-from .ner import EntityMixin, make_candidates, multiply_tags
+from .ner import EntityMixin, make_candidates
 from .weights import Weight, WeightSetting
 
 UNIT_DOCS = 200  # on which an evaluation measures the units of the latents
@@ -216,5 +216,5 @@ class VSLNer(EntityMixin, VSLPipe):
         if not self.thresholds:
             return paths
         rows = self.path_rows(docs, paths)
-        P = [multiply_tags(p, row) for p, row in zip(self.probabilities(scores), rows)]
-        return self.hold_back(docs, paths, make_candidates(rows, P))
+        found = make_candidates(rows, self.span_probabilities(scores, rows))
+        return self.hold_back(docs, paths, found)

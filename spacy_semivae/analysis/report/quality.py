@@ -1,8 +1,7 @@
 """Sections about predictions: what is taken for what, scores of each label, reliability."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -151,23 +150,9 @@ def measure_both(
     """
     if pipe.calibration_temperature == 1:
         return {"as trained": measure_all(pipe, examples)}
-    with uncalibrated(pipe):
+    with pipe.tempered(1.0):
         before = measure_all(pipe, examples)
     return {"before calibration": before, "after calibration": measure_all(pipe, examples)}
-
-
-@contextmanager
-def uncalibrated(pipe: SemiSupervisedPipe) -> Iterator[None]:
-    """Let a component predict as it did before it was calibrated.
-
-    pipe (SemiSupervisedPipe): The component.
-    """
-    temperature = pipe.cfg["calibration_temperature"]
-    pipe.cfg["calibration_temperature"] = 1.0
-    try:
-        yield
-    finally:
-        pipe.cfg["calibration_temperature"] = temperature
 
 
 def show_reliability(
