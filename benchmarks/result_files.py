@@ -8,7 +8,9 @@ from typing import Any
 import srsly
 
 RESULTS = Path(__file__).parent / "results"
-SHARED = ("max_steps", "eval_frequency", "patience", "use_averages", "seed", "entity_ratio_target")
+# settings that all probes have or that the row's name tells
+SHARED = {"max_steps", "eval_frequency", "patience", "size", "use_averages", "seed"}
+SHARED |= {"entity_ratio_target", "decoder", "marginal", "language_model"}
 
 
 def read_results(corpus: str) -> dict[str, list[dict[str, Any]]]:
@@ -31,7 +33,7 @@ def make_probe_table(corpora: Collection[str]) -> str:
         probe = srsly.read_json(path)
         if probe["corpus"] not in corpora:
             continue
-        name = path.stem.removeprefix("probe-").split(f"-{probe['corpus']}-")[0]
+        name = path.stem.removeprefix("probe-").rsplit(f"-{probe['corpus']}-{probe['row']}-", 1)[0]
         cells = [f"{probe['corpus']} {probe['row']}", name, describe(probe["settings"])]
         cells += [f"{100 * probe['dev']:.2f}", str(probe["best_step"])]
         lines.append(f"| {' | '.join(cells)} |")
@@ -39,10 +41,10 @@ def make_probe_table(corpora: Collection[str]) -> str:
 
 
 def describe(settings: dict[str, Any]) -> str:
-    """List the settings of a probe that are numbers, but for those that all have."""
-    short = {
-        key.split(".", 2)[2] if key.startswith("components.") else key: value
-        for key, value in settings.items()
-    }
-    numbers = {k: v for k, v in short.items() if isinstance(v, int | float)}
-    return ", ".join(f"{k} {v:g}" for k, v in numbers.items() if k.split(".")[-1] not in SHARED)
+    """List the settings of a probe that are numbers or names, but for `SHARED` ones."""
+    found = []
+    for key, value in settings.items():
+        short = key.split(".", 2)[2] if key.startswith("components.") else key
+        if short.split(".")[-1] not in SHARED and isinstance(value, int | float | str):
+            found.append(f"{short} {value if isinstance(value, str) else format(value, 'g')}")
+    return ", ".join(found)
