@@ -27,6 +27,7 @@ LM_LSTM = {f"{COMPONENT}.model.dropout": 0.5}
 JOINT = {"training.optimizer.learn_rate": 0.004, f"{COMPONENT}.model.dropout": 0.5}
 LM_JOINT = {"training.optimizer.learn_rate": 0.004, f"{COMPONENT}.model.dropout": 0.2}
 LONG = {"training.max_steps": 1400}  # as many as take the exact objective's time
+EPOCHS12 = {"training.max_steps": 3750, "training.patience": 3750}  # of 10,000 raw reviews
 NO_RAW = {"semivae.unlabeled_corpus": None}
 NO_DECODER = {f"{COMPONENT}.model.decoder": None} | NO_RAW
 SAMPLED: dict[str, dict[str, Any]] = {
@@ -88,16 +89,18 @@ LANGUAGE_MODELS = {"news200": "corpus/ag_news/lm", "news800": "corpus/ag_news/lm
 }
 
 
-def lstm(where: Corpus, *, seeds: int = 3, lm: bool = False) -> Row:
+def lstm(where: Corpus, *, seeds: int = 3, lm: bool = False, long: bool = False) -> Row:
     """Describe the classifier alone.
 
     where (Corpus): The corpus.
     seeds (int): Number of seeds.
     lm (bool): Start with the language model.
+    long (bool): Train as long as the rows of that name.
     RETURNS (Row): The row.
     """
     name, chosen = ("lm-lstm", LM_LSTM) if lm else ("lstm", LSTM)
-    return Row(where, name, NO_DECODER | chosen | start(where, lm), tuple(range(seeds)))
+    settings = NO_DECODER | chosen | start(where, lm) | (EPOCHS12 if long else {})
+    return Row(where, name + "-long" * long, settings, tuple(range(seeds)))
 
 
 def ssvae(
@@ -159,6 +162,10 @@ ROWS = [
     lstm(IMDB, seeds=2, lm=True),
     ssvae(IMDB, "ii", "clstm2", seeds=2),
     ssvae(IMDB, "ii-lm", "clstm2", lm=True, seeds=2),
+    lstm(IMDB, seeds=2, long=True),
+    ssvae(IMDB, "ii-long", "clstm2", changes=EPOCHS12, seeds=2),
+    lstm(IMDB, seeds=2, lm=True, long=True),
+    ssvae(IMDB, "ii-lm-long", "clstm2", lm=True, changes=EPOCHS12, seeds=2),
     # their test scores were read before the dropout of rows with a language model was chosen
     ssvae(NEWS, "ii-lm-d5", "clstm2", lm=True, changes=JOINT, seeds=2),
     ssvae(NEWS, "ii-s2-lm-d5", "clstm2", sampled="s2", lm=True, changes=JOINT, seeds=1),
