@@ -1,4 +1,4 @@
-"""Write the tables of docs/results.md from benchmarks/results/.
+"""Write the tables of docs/results.md and docs/curve.md from benchmarks/results/.
 
     pip install matplotlib scipy
     python benchmarks/report.py
@@ -24,7 +24,7 @@ from rows_ssvae import ROWS as SSVAE_ROWS
 from spacy_semivae.analysis.paired import compare_runs
 
 ROWS = [*VSL_ROWS, *CRF_ROWS, *SSVAE_ROWS]
-PAGE = Path(__file__).parent.parent / "docs" / "results.md"
+DOCS = Path(__file__).parent.parent / "docs"
 DEMO_RUNS = ("raw", "twin", "standard-raw", "standard-twin", "dropout-twin")
 COMPARED = [
     ("hier", "baseline"),
@@ -191,8 +191,8 @@ def make_speed_table() -> str:
 
 
 def main() -> None:
-    """Replace every table of the page."""
-    page = PAGE.read_text(encoding="utf8")
+    """Replace every table."""
+    fill("curve.md", {"curve-twitter": report_decide.make_curve_table()})
     tables = {corpus: make_table(corpus) for corpus in dict.fromkeys(r.corpus.name for r in ROWS)}
     tables["probes"] = make_vsl_probe_table()
     tables["demo"] = make_demo_table()
@@ -207,14 +207,25 @@ def main() -> None:
     tables["bootstrap"] = report_decide.make_bootstrap_table()
     tables["calibrated"] = report_decide.make_calibrated_table()
     tables["thresholds"] = report_decide.make_threshold_table()
+    fill("results.md", tables)
+
+
+def fill(page: str, tables: dict[str, str]) -> None:
+    """Replace tables of a page.
+
+    page (str): Its name.
+    tables (dict): The tables by their name.
+    """
+    path = DOCS / page
+    text = path.read_text(encoding="utf8")
     for name, table in tables.items():
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-        if begin not in page:
-            raise ValueError(f"{PAGE.name} has no line '{begin}'")
-        start, stop = page.index(begin), page.index(end)
-        page = f"{page[:start]}{begin}\n{table}\n{page[stop:]}"
-    PAGE.write_text(page, encoding="utf8")
-    print(f"Wrote {PAGE.name}")
+        if begin not in text:
+            raise ValueError(f"{page} has no line '{begin}'")
+        start, stop = text.index(begin), text.index(end)
+        text = f"{text[:start]}{begin}\n{table}\n{text[stop:]}"
+    path.write_text(text, encoding="utf8")
+    print(f"Wrote {page}")
 
 
 if __name__ == "__main__":

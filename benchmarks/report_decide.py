@@ -87,6 +87,21 @@ def make_bootstrap_table() -> str:
     return "\n".join(lines)
 
 
+def make_curve_table() -> str:
+    """Make the table of the curve over raw tweets, and give its sentence."""
+    curve = srsly.read_json(RESULTS / "curve-twitter.json")
+    lines = ["| raw tweets | seeds | accuracy | ± | gain | 95 % |", "|--:|--:|--:|--:|--:|--:|"]
+    for row in curve["rows"]:
+        cells = [f"{row['raw']:,}", str(row["seeds"])]
+        cells += [f"{row['mean']:.2f}", f"{row['deviation']:.2f}"]
+        if row["gain"] is None:
+            cells += ["", ""]
+        else:
+            cells += [f"{row['gain']:+.2f}", f"{row['low']:+.2f} to {row['high']:+.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"> {curve['verdict']}"])
+
+
 def make_calibrated_table() -> str:
     """Make the table of calibration.py: temperature, ECE and Brier score, before and after."""
     lines = ["| row | component | T | of | n | ECE | after | Brier | after |"]
